@@ -1,0 +1,1 @@
+"""Floor 3: the collectors. They turn ICMP, DNS and CPE telemetry into records."""

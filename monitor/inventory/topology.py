@@ -1,0 +1,176 @@
+"""The tree of elements and the groups that cross it, as arrays.
+
+Lines are ordered by path, so the lines under an element are one slice: `lo[e]:hi[e]`. Sums over elements are
+differences of one cumulative sum; no per-element lists are kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.records.rounds import I32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Elements:
+    """m elements in depth-first order, a parent before its children.
+
+    `paths` whole path each; `parent` int32 [m], -1 at the top; `depth` int32 [m], 0 at the top; `kinds` the level's
+    name; `lo`, `hi` int32 [m]: the lines under it (at any depth) are rows lo:hi; `address` textual management address
+    or ""; `lat`, `lon` float64 [m], NaN if unknown.
+    """
+
+    paths: tuple[str, ...]
+    parent: I32
+    depth: I32
+    kinds: tuple[str, ...]
+    lo: I32
+    hi: I32
+    address: tuple[str, ...]
+    lat: npt.NDArray[np.float64]
+    lon: npt.NDArray[np.float64]
+    _index: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._index.update({path: i for i, path in enumerate(self.paths)})
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def index_of(self, path: str) -> int | None:
+        return self._index.get(path)
+
+    def size(self) -> I32:
+        """Lines under each element, int32 [m]."""
+        return self.hi - self.lo
+
+    def sum(self, per_line: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+        """Sum of a per-line integer or boolean array [n] under each element, int64 [m]."""
+        total = np.zeros(per_line.shape[0] + 1, np.int64)
+        np.cumsum(per_line, out=total[1:])
+        result: npt.NDArray[np.int64] = total[self.hi] - total[self.lo]
+        return result
+
+    def ancestors(self, element: int) -> list[int]:
+        """The element itself and everything above it, finest first."""
+        chain = []
+        while element >= 0:
+            chain.append(element)
+            element = int(self.parent[element])
+        return chain
+
+    def children(self, element: int) -> list[int]:
+        return np.flatnonzero(self.parent == element).tolist()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """g groups that cross the tree, ordered by kind and name; a line may be in many.
+
+    `kinds`, `names` per group; lines of group k: `lines[lines_ptr[k]:lines_ptr[k + 1]]` (ascending int32);
+    groups of line i: `groups[groups_ptr[i]:groups_ptr[i + 1]]`.
+    """
+
+    kinds: tuple[str, ...]
+    names: tuple[str, ...]
+    lines: I32
+    lines_ptr: npt.NDArray[np.int64]
+    groups: I32
+    groups_ptr: npt.NDArray[np.int64]
+    _index: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._index.update({f"{k}:{n}": i for i, (k, n) in enumerate(zip(self.kinds, self.names, strict=True))})
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def index_of(self, name: str) -> int | None:
+        """`name` as in a scope: KIND:NAME."""
+        return self._index.get(name)
+
+    def scope_name(self, group: int) -> str:
+        return f"{self.kinds[group]}:{self.names[group]}"
+
+    def lines_of(self, group: int) -> I32:
+        return self.lines[self.lines_ptr[group] : self.lines_ptr[group + 1]]
+
+    def groups_of(self, line: int) -> I32:
+        return self.groups[self.groups_ptr[line] : self.groups_ptr[line + 1]]
+
+    def size(self) -> npt.NDArray[np.int64]:
+        return np.diff(self.lines_ptr)
+
+    def sum(self, per_line: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+        """Sum of a per-line integer or boolean array [n] over each group, int64 [g]."""
+        total = np.zeros(len(self.lines) + 1, np.int64)
+        np.cumsum(per_line[self.lines], out=total[1:])
+        result: npt.NDArray[np.int64] = total[self.lines_ptr[1:]] - total[self.lines_ptr[:-1]]
+        return result
+
+
+def order_paths(paths: Iterable[str]) -> list[str]:
+    """Every path and every prefix of one, depth-first, siblings by name."""
+    seen: set[tuple[str, ...]] = set()
+    for path in paths:
+        parts = tuple(path.split("/"))
+        while parts and parts not in seen:
+            seen.add(parts)
+            parts = parts[:-1]
+    return ["/".join(parts) for parts in sorted(seen)]
+
+
+def build_elements(
+    paths: Sequence[str],
+    leaf_of_line: I32,
+    kinds: Sequence[str],
+    details: dict[str, tuple[str, float, float]],
+) -> Elements:
+    """Elements from depth-first `paths` and the (ascending) leaf of each line. `details`: path -> address, lat, lon."""
+    index = {path: i for i, path in enumerate(paths)}
+    count = len(paths)
+    parent = np.full(count, -1, np.int32)
+    depth = np.zeros(count, np.int32)
+    for i, path in enumerate(paths):
+        above, slash, _ = path.rpartition("/")
+        if slash:
+            parent[i] = index[above]
+            depth[i] = depth[parent[i]] + 1
+    # In depth-first order the subtree of i is i:end[i]; its lines are contiguous because lines are sorted by leaf.
+    end = np.arange(1, count + 1, dtype=np.int64)
+    for i in range(count - 1, -1, -1):
+        if parent[i] >= 0:
+            end[parent[i]] = max(end[parent[i]], end[i])
+    first = np.searchsorted(leaf_of_line, np.arange(count + 1), "left").astype(np.int32)
+    none = ("", float("nan"), float("nan"))
+    known = [details.get(path, none) for path in paths]
+    return Elements(
+        paths=tuple(paths),
+        parent=parent,
+        depth=depth,
+        kinds=tuple(kinds),
+        lo=first[:-1],
+        hi=first[end],
+        address=tuple(k[0] for k in known),
+        lat=np.array([k[1] for k in known], np.float64),
+        lon=np.array([k[2] for k in known], np.float64),
+    )
+
+
+def build_groups(names: Sequence[str], line: I32, group: I32, lines: int) -> Groups:
+    """Groups from membership pairs (line[k] is in group[k]); `names` are KIND:NAME, sorted; pairs may repeat."""
+    pairs = np.unique(line.astype(np.int64) * max(len(names), 1) + group)
+    line_of = (pairs // max(len(names), 1)).astype(np.int32)
+    group_of = (pairs % max(len(names), 1)).astype(np.int32)
+    order = np.lexsort((line_of, group_of))
+    split = [name.partition(":") for name in names]
+    return Groups(
+        kinds=tuple(s[0] for s in split),
+        names=tuple(s[2] for s in split),
+        lines=line_of[order],
+        lines_ptr=np.searchsorted(group_of[order], np.arange(len(names) + 1)).astype(np.int64),
+        groups=group_of,
+        groups_ptr=np.searchsorted(line_of, np.arange(lines + 1)).astype(np.int64),
+    )
