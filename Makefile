@@ -1,0 +1,60 @@
+# Every target does the set-up it needs by itself. The command is then .venv/bin/faultline.
+# PYTHON picks the interpreter (3.11 or newer); ARGS is handed on: make demo ARGS="--lines 2000 --minutes 4"
+
+PYTHON ?= python3
+ARGS ?=
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+ENV := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format dashboards clean
+
+help:
+	@echo "make setup       the Python environment (.venv) alone"
+	@echo "make demo        the main job on a virtual provider (ARGS=\"--minutes 4\")"
+	@echo "make test        everything the tests need, then all tests"
+	@echo "make check       ruff, mypy --strict, import floors"
+	@echo "make dashboards  build the Grafana dashboards from code"
+	@echo "make bench-PART  a benchmark: see docs/benchmarks.md"
+
+.tools/bin/uv:
+	@config/setup/packages python
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ...")'
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(ENV)/.synced: pyproject.toml uv.lock | .tools/bin/uv
+	$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+setup: $(ENV)/.synced
+
+demo: setup
+	@config/setup/packages demo
+	$(ENV)/faultline demo $(ARGS)
+
+test: setup
+	@config/setup/packages test
+	$(ENV)/pytest $(ARGS)
+
+check: setup
+	$(ENV)/ruff check .
+	$(ENV)/ruff format --check .
+	$(ENV)/mypy
+	$(ENV)/lint-imports
+
+format: setup
+	$(ENV)/ruff check --fix .
+	$(ENV)/ruff format .
+
+dashboards: setup
+	$(ENV)/python grafana/build.py
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis artifacts
