@@ -7,6 +7,7 @@ written: `{since_ns}` a local time, `{x_s}` a duration, `{x_ratio}` a percentage
 from datetime import UTC, datetime, tzinfo
 
 from monitor.records.incidents import Coded, Param
+from monitor.words.alerts import ALERTS
 from monitor.words.causes import CAUSES
 from monitor.words.desk import DESK
 from monitor.words.evidence import EVIDENCE
@@ -14,7 +15,12 @@ from monitor.words.evidence import EVIDENCE
 __all__ = ["LANGUAGES", "TABLES", "duration", "local_time", "say", "say_all"]
 
 LANGUAGES = ("de", "en")
-TABLES: dict[str, dict[str, tuple[str, str]]] = {"causes": CAUSES, "desk": DESK, "evidence": EVIDENCE}
+TABLES: dict[str, dict[str, tuple[str, str]]] = {
+    "alerts": ALERTS,
+    "causes": CAUSES,
+    "desk": DESK,
+    "evidence": EVIDENCE,
+}
 _ALL: dict[str, tuple[str, str]] = {code: words for table in TABLES.values() for code, words in table.items()}
 
 
