@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,10 @@ class Hooks:
 
 @dataclass(eq=False)
 class Core:
-    """`view` is what everybody else may read: replaced as a whole after each step, never changed."""
+    """`view` is what everybody else may read: replaced as a whole after each step, never changed.
+
+    `folder` holds journal and snapshots; `inventory_mark` names the copy of the inventory that they belong to.
+    """
 
     engine: Engine
     inventory: Inventory
@@ -53,7 +57,8 @@ class Core:
     samples: SampleStore
     clock: Clock
     metrics: Metrics
-    folder: "snapshot.SnapshotFolder"
+    folder: Path
+    inventory_mark: str
     step_s: float = 1.0
     snapshot_s: float = 300.0
     hooks: Hooks = field(default_factory=Hooks)
@@ -63,7 +68,7 @@ class Core:
         self.stepped_ns = 0
         self._seq = 0
         self._stop = threading.Event()
-        self._newer: Inventory | None = None
+        self._newer: tuple[Inventory, str] | None = None
         self._next_snapshot_ns = 0
         self._next_rollup_ns = 0
         self._duration = self.metrics.histogram(
@@ -89,8 +94,8 @@ class Core:
 
     def step(self, batch: Batch) -> None:
         if self._newer is not None:
-            self._reload(self._newer)
-            self._newer = None
+            newer, self._newer = self._newer, None
+            self.reload(*newer)
         now_ns = self.clock.now_ns()
         self._seq = self.journal.append(now_ns, batch.rounds, batch.events)
         batch.acknowledge()
@@ -117,7 +122,8 @@ class Core:
         arrays: Arrays = {f"engine/{name}": array for name, array in self.engine.snapshot().items()}
         arrays |= {f"bindings/{name}": array for name, array in self.bindings.snapshot().items()}
         arrays["generation"] = np.array([self.inventory.generation], np.int64)
-        self.folder.save(self._seq, arrays)
+        arrays["inventory"] = np.frombuffer(self.inventory_mark.encode(), np.uint8)
+        snapshot.save(self.folder, self._seq, arrays)
         self.journal.discard_through(min(self._seq, self.samples.last_seq()))
 
     def _decide(
@@ -155,20 +161,20 @@ class Core:
             for state, count in enumerate(np.bincount(view.state, minlength=4).tolist()):
                 self._lines.labels(("unknown", "up", "degraded", "down")[state]).set(count)
 
-    def _reload(self, newer: Inventory) -> None:
-        # The snapshot right after makes sure that the journal's tail never mixes two inventories.
+    def reload(self, newer: Inventory, mark: str) -> None:
+        """Go over to another inventory. The snapshot right after keeps the journal's tail from mixing the two."""
         self.bindings = self.bindings.carried(newer)
         self.engine.reload(newer)
-        self.inventory = newer
+        self.inventory, self.inventory_mark = newer, mark
         self.view = self.engine.view()
         self.save_snapshot()
         self.hooks.reloaded()
 
     # -- from any thread ------------------------------------------------------------------------------------------
 
-    def replace_inventory(self, newer: Inventory) -> None:
-        """Take over a reloaded inventory (generation one higher) before the next step."""
-        self._newer = newer
+    def replace_inventory(self, newer: Inventory, mark: str) -> None:
+        """Take over a reloaded inventory (generation one higher) before the next step; `mark` names its copy."""
+        self._newer = (newer, mark)
 
     def stop(self) -> None:
         self._stop.set()
