@@ -20,7 +20,9 @@ from monitor.records import Event, LineValues, ProbeRequest, ProbeRound
 class Sink(Protocol):
     """Where records go (monitor.bus.Intake in the daemon)."""
 
-    def put_round(self, item: ProbeRound | LineValues) -> None: ...
+    def put_round(self, item: ProbeRound | LineValues) -> "Future[None]":
+        """The future is done once the item is on disk, and cancelled if the engine had no time for it."""
+        ...
 
     def put_event(self, event: Event) -> "Future[None]":
         """Raises monitor.bus.IntakeFull. The future is done once the event is on disk."""

@@ -2,7 +2,7 @@
 
 Columns are bounded by rows; when the engine is behind, the *oldest* rounds go, counted, and their lines are then
 simply not known for that round. Single events wait in a bound of their own, and who puts one is told when it could
-not be taken. `put_event` returns a future that is done once the event is on disk.
+not be taken. Both puts return a future that is done once the item is on disk; whoever does not care ignores it.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Batch:
 
     def acknowledge(self) -> None:
         for future in self.written:
-            if not future.cancelled():
+            if future.set_running_or_notify_cancel():  # from here on nobody can cancel it under our hands
                 future.set_result(None)
 
 
@@ -42,7 +42,7 @@ class Intake:
     """Thread-safe; many producers, one consumer (the engine's thread)."""
 
     def __init__(self, metrics: Metrics, max_rows: int = 4_000_000, max_events: int = 200_000) -> None:
-        self._rounds: deque[ProbeRound | LineValues] = deque()
+        self._rounds: deque[tuple[ProbeRound | LineValues, concurrent.futures.Future[None]]] = deque()
         self._events: deque[tuple[Event, concurrent.futures.Future[None] | None]] = deque()
         self._rows = 0
         self._max_rows = max_rows
@@ -54,16 +54,23 @@ class Intake:
         self._refused = metrics.counter("intake_refused_events_total", "events refused because too many waited")
         self._depth = metrics.gauge("intake_rows", "rows waiting for the engine")
 
-    def put_round(self, item: ProbeRound | LineValues) -> None:
+    def put_round(self, item: ProbeRound | LineValues) -> "concurrent.futures.Future[None]":
+        """The future is done when the item is in the journal, and cancelled if it had to go for newer ones."""
+        future: concurrent.futures.Future[None] = concurrent.futures.Future()
+        gone: list[concurrent.futures.Future[None]] = []
         with self._ready:
-            self._rounds.append(item)
+            self._rounds.append((item, future))
             self._rows += len(item)
             while self._rows > self._max_rows and len(self._rounds) > 1:
-                lost = len(self._rounds.popleft())
-                self._rows -= lost
-                self._dropped.inc(lost)
+                oldest, unwritten = self._rounds.popleft()
+                gone.append(unwritten)
+                self._rows -= len(oldest)
+                self._dropped.inc(len(oldest))
             self._depth.set(self._rows)
             self._ready.notify()
+        for unwritten in gone:  # outside the lock: whoever waits is called at once
+            unwritten.cancel()
+        return future
 
     def put_event(self, event: Event) -> "concurrent.futures.Future[None]":
         """Raises IntakeFull. The future is done when the event is in the journal; it may be ignored."""
@@ -85,7 +92,8 @@ class Intake:
         with self._ready:
             if not (self._rounds or self._events or self._closed):
                 self._ready.wait(wait_s)
-            batch = Batch(list(self._rounds), [e for e, _ in self._events], [f for _, f in self._events if f])
+            written = [f for _, f in self._rounds] + [f for _, f in self._events if f]
+            batch = Batch([r for r, _ in self._rounds], [e for e, _ in self._events], written)
             self._rounds.clear()
             self._events.clear()
             self._rows = 0
