@@ -1,7 +1,8 @@
 """Floor 0: codes with parameters become sentences, in German and English.
 
 Each file here holds one table: code -> (German, English). A parameter stands in braces; its suffix says how it is
-written: `{since_ns}` a local time, `{x_s}` a duration, `{x_ratio}` a percentage, others as they are.
+written: `{since_ns}` a local time, `{x_s}` a duration, `{x_ratio}` a percentage, others as they are. A parameter
+`since_on_ns` fills `{since_ns}` too, with the day before the time: for times that are not of today.
 """
 
 from datetime import UTC, datetime, tzinfo
@@ -12,7 +13,7 @@ from monitor.words.causes import CAUSES
 from monitor.words.desk import DESK
 from monitor.words.evidence import EVIDENCE
 
-__all__ = ["LANGUAGES", "TABLES", "duration", "local_time", "say", "say_all"]
+__all__ = ["LANGUAGES", "TABLES", "duration", "local_day_time", "local_time", "say", "say_all"]
 
 LANGUAGES = ("de", "en")
 TABLES: dict[str, dict[str, tuple[str, str]]] = {
@@ -23,11 +24,15 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {
 }
 _ALL: dict[str, tuple[str, str]] = {code: words for table in TABLES.values() for code, words in table.items()}
 
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would follow the machine's locale
+
 
 def say(coded: Coded, language: str = "en", zone: tzinfo = UTC) -> str:
     """The sentence for a code. Raises KeyError for a code or a parameter that is not known: a defect, not an input."""
     template = _ALL[coded.code][LANGUAGES.index(language)]
-    return template.format_map({k: _write(k, v, language, zone) for k, v in coded.params.items()})
+    return template.format_map(
+        {k.replace("_on_ns", "_ns"): _write(k, v, language, zone) for k, v in coded.params.items()},
+    )
 
 
 def say_all(codes: tuple[Coded, ...], language: str = "en", zone: tzinfo = UTC) -> str:
@@ -37,6 +42,8 @@ def say_all(codes: tuple[Coded, ...], language: str = "en", zone: tzinfo = UTC) 
 def _write(name: str, value: Param, language: str, zone: tzinfo) -> str:
     if isinstance(value, str):
         return value
+    if name.endswith("_on_ns"):
+        return local_day_time(int(value), language, zone)
     if name.endswith("_ns"):
         return local_time(int(value), language, zone)
     if name.endswith("_s"):
@@ -54,6 +61,14 @@ def local_time(at_ns: int, language: str, zone: tzinfo) -> str:
     """A clock time as one says it on the phone: 14:05 (German: 14:05 Uhr)."""
     text = datetime.fromtimestamp(at_ns // 1_000_000_000, zone).strftime("%H:%M")
     return f"{text} Uhr" if language == "de" else text
+
+
+def local_day_time(at_ns: int, language: str, zone: tzinfo) -> str:
+    """The same with its day: 23 Nov 14:05 (German: 23.11. um 14:05 Uhr)."""
+    when = datetime.fromtimestamp(at_ns // 1_000_000_000, zone)
+    if language == "de":
+        return f"{when.day}.{when.month}. um {when:%H:%M} Uhr"
+    return f"{when.day} {_MONTHS[when.month - 1]} {when:%H:%M}"
 
 
 def duration(seconds: float, language: str) -> str:
