@@ -24,7 +24,8 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {
 }
 _ALL: dict[str, tuple[str, str]] = {code: words for table in TABLES.values() for code, words in table.items()}
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would follow the machine's locale
+# strftime would follow the machine's locale.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def say(coded: Coded, language: str = "en", zone: tzinfo = UTC) -> str:
