@@ -89,5 +89,5 @@ class DnsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("dns.resolvers is empty: name the resolvers to be probed, or set dns.enabled = false")
         if self.enabled and not self.names:
             raise ValueError("dns.names is empty: name what the resolvers are asked, or set dns.enabled = false")
-        if self.absent_zone:
+        if self.absent_zone not in ("", "invalid"):
             NameSettings(self.absent_zone)
