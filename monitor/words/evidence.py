@@ -1,3 +1,115 @@
 """Words for evidence: what was seen of one line. code -> (German, English)."""
 
-EVIDENCE: dict[str, tuple[str, str]] = {}
+EVIDENCE: dict[str, tuple[str, str]] = {
+    "seen.no_match": ("Kein Anschluss passt zu dieser Angabe.", "No line matches this key."),
+    "seen.several_matches": ("Mehrere Anschlüsse passen zu dieser Angabe.", "Several lines match this key."),
+    # -- probing ---------------------------------------------------------------------------------------------------
+    "seen.replied": ("Der Anschluss antwortet.", "The line answers."),
+    "seen.replied_rtt": ("Der Anschluss antwortet in {rtt_ms} ms.", "The line answers in {rtt_ms} ms."),
+    "seen.no_reply": ("Der Anschluss antwortet nicht.", "The line does not answer."),
+    "seen.last_reply": ("Letzte Antwort des Anschlusses.", "Last answer of the line."),
+    "seen.never_probed": ("Der Anschluss wurde noch nicht gemessen.", "The line has not been measured yet."),
+    "seen.never_answered": (
+        "Der Anschluss wird gemessen, hat aber noch nie geantwortet.",
+        "The line is probed but has never answered.",
+    ),
+    "seen.down_since": ("Offline seit {since_ns}.", "Down since {since_ns}."),
+    "seen.probe_too_old": ("Die letzte Messung ist zu alt.", "The newest measurement is too old."),
+    "seen.source_blind": (
+        "Die Messstation {prober} sieht seit {since_ns} nichts.",
+        "The prober {prober} has been blind since {since_ns}.",
+    ),
+    "seen.no_loss": ("Kein Paketverlust.", "No packet loss."),
+    "seen.loss": ("Paketverlust {loss_ratio}.", "Packet loss {loss_ratio}."),
+    "seen.flaps": ("{flaps} Abbrüche in 24 Stunden.", "{flaps} drops in 24 hours."),
+    "seen.rtt_baseline": (
+        "Antwortzeit {rtt_ms} ms, sonst {baseline_ms} ms.",
+        "Response time {rtt_ms} ms, usually {baseline_ms} ms.",
+    ),
+    # -- not measurable --------------------------------------------------------------------------------------------
+    "seen.not_observable.no_address": (
+        "Für den Anschluss ist keine Adresse bekannt.",
+        "No address is known for the line.",
+    ),
+    "seen.not_observable.contested": (
+        "Zwei Anschlüsse beanspruchen dieselbe Adresse.",
+        "Two lines claim the same address.",
+    ),
+    "seen.not_observable.released": (
+        "Die Sitzung ist beendet, der Anschluss hat keine Adresse.",
+        "The session has ended; the line has no address.",
+    ),
+    "seen.not_observable.not_active": ("Der Anschluss ist nicht in Betrieb.", "The line is not in service."),
+    # -- neighbours ------------------------------------------------------------------------------------------------
+    "seen.siblings": (
+        "{up} von {total} messbaren Nachbarn an {element} sind online.",
+        "{up} of {total} observable neighbours on {element} are up.",
+    ),
+    "seen.too_few_siblings": (
+        "Zu wenige messbare Nachbarn für einen Vergleich.",
+        "Too few observable neighbours to compare with.",
+    ),
+    "seen.area_gasps": (
+        "{gasps} Geräte an {element} haben einen Stromausfall gemeldet.",
+        "{gasps} devices on {element} have reported a loss of power.",
+    ),
+    "seen.area_calls": (
+        "{calls} Anrufe aus der Nachbarschaft ({element}) in 15 Minuten.",
+        "{calls} calls from the neighbourhood ({element}) in 15 minutes.",
+    ),
+    # -- incidents -------------------------------------------------------------------------------------------------
+    "seen.incident": (
+        "Störung {incident}: {down} von {total} Anschlüssen offline.",
+        "Incident {incident}: {down} of {total} lines down.",
+    ),
+    "seen.incident_covers": (
+        "Der Anschluss liegt im betroffenen Bereich.",
+        "The line lies within the affected area.",
+    ),
+    "seen.incident_calls": ("{calls} Anrufe zu dieser Störung.", "{calls} calls about this incident."),
+    "seen.outage_over": ("Störung {incident}, beendet {end_ns}.", "Incident {incident}, ended {end_ns}."),
+    "seen.outage_recovering": (
+        "Störung {incident} klingt ab; der Anschluss gehörte dazu.",
+        "Incident {incident} is recovering; the line was part of it.",
+    ),
+    "seen.planned": ("Geplante Arbeiten an {scope}.", "Planned work on {scope}."),
+    # -- the line's own signs --------------------------------------------------------------------------------------
+    "seen.status_suspended": ("Status des Vertrags: gesperrt.", "Status of the contract: suspended."),
+    "seen.status_not_yet_active": (
+        "Status des Vertrags: noch nicht aktiv.",
+        "Status of the contract: not yet active.",
+    ),
+    "seen.dying_gasp": ("Das Gerät meldete Stromausfall.", "The device reported a loss of power."),
+    "seen.los": ("Kein Lichtsignal am Anschluss (LOS).", "Loss of signal on the line (LOS)."),
+    "seen.cpe_online": ("Der Router ist bei der Verwaltung angemeldet.", "The router is connected to its management."),
+    "seen.cpe_offline": (
+        "Der Router ist bei der Verwaltung abgemeldet.",
+        "The router is disconnected from its management.",
+    ),
+    "seen.boots": ("{boots} Neustarts in 24 Stunden.", "{boots} restarts in 24 hours."),
+    "seen.login_rejected": ("Anmeldung abgelehnt: {reason}.", "Login rejected: {reason}."),
+    "seen.login_timeout": ("Das Anmeldesystem antwortet nicht.", "The login system does not answer."),
+    "seen.resolver_down": (
+        "Der Resolver {resolver} antwortet seit {since_ns} nicht.",
+        "The resolver {resolver} has not answered since {since_ns}.",
+    ),
+    # -- flags -----------------------------------------------------------------------------------------------------
+    "seen.flag.rtt_above_baseline": (
+        "Auffällig ({subject}): Antwortzeit {value} {unit} über dem Üblichen.",
+        "Flag ({subject}): response time {value} {unit} above the usual.",
+    ),
+    "seen.flag.loss": ("Auffällig ({subject}): Paketverlust {value} {unit}.", "Flag ({subject}): loss {value} {unit}."),
+    "seen.flag.flaps": ("Auffällig ({subject}): {value} Abbrüche.", "Flag ({subject}): {value} drops."),
+    "seen.flag.jitter": (
+        "Auffällig ({subject}): Schwankung {value} {unit}.",
+        "Flag ({subject}): jitter {value} {unit}.",
+    ),
+    "seen.flag.rx_power_falling": (
+        "Auffällig ({subject}): Empfangspegel fällt, {value} {unit}.",
+        "Flag ({subject}): received power falling, {value} {unit}.",
+    ),
+    "seen.flag.other": (
+        "Auffällig ({subject}): {reason}, {value} {unit}.",
+        "Flag ({subject}): {reason}, {value} {unit}.",
+    ),
+}

@@ -1,0 +1,6 @@
+"""The verdict for one line: what the agent is told, from what the engine knows now. Pure: same input, same answer."""
+
+from correlation.verdict.judge import RULES, judge, unclear
+from correlation.verdict.reach import covers
+
+__all__ = ["RULES", "covers", "judge", "unclear"]
