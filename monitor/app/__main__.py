@@ -1,0 +1,3 @@
+from monitor.app.cli import main
+
+main()

@@ -1,0 +1,60 @@
+"""`faultline key`: API keys, made on the machine that has the store."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from monitor.app.commands.common import config_option, json_option
+from monitor.clock import NS, SystemClock, rfc3339
+
+ROLES = ("agent", "lead", "noc", "admin", "probe")
+
+
+def _state(config: Path):  # type: ignore[no-untyped-def]  # heavy import, only here
+    from monitor.app.settings import load_settings
+    from monitor.store.state import StateStore
+
+    return StateStore.open(load_settings(config).store)
+
+
+@click.group()
+def key() -> None:
+    """Keys for the API and the page: create, list, revoke."""
+
+
+@key.command()
+@config_option
+@click.option("--name", required=True, help="Whose key it is, as the audit trail will name it.")
+@click.option("--role", type=click.Choice(ROLES), default="agent", show_default=True)
+@click.option("--days", type=click.IntRange(1, 3650), help="Valid for so many days; without it: until revoked.")
+def create(config: Path, name: str, role: str, days: int | None) -> None:
+    """Make a key and print it, once: only its hash is kept."""
+    expires = SystemClock().now_ns() + days * 86400 * NS if days else None
+    made = _state(config).create_key(name, role, expires)
+    click.echo(made.text)
+
+
+@key.command(name="list")
+@config_option
+@json_option
+def list_keys(config: Path, as_json: bool) -> None:
+    """Every key, revoked ones too; never its secret."""
+    for one in _state(config).list_keys():
+        if as_json:
+            click.echo(msgspec.json.encode(one))
+            continue
+        state = "revoked" if one.revoked_ns else f"until {rfc3339(one.expires_ns)}" if one.expires_ns else "valid"
+        used = f"last used {rfc3339(one.last_used_ns)}" if one.last_used_ns else "never used"
+        click.echo(f"{one.key_id}  {one.role:6}  {state}  {used}  {one.name}")
+
+
+@key.command()
+@config_option
+@click.argument("key_id")
+def revoke(config: Path, key_id: str) -> int:
+    """End a key and the sessions made with it, at once."""
+    if not _state(config).revoke_key(key_id):
+        raise click.UsageError(f"there is no key {key_id!r}, or it was revoked before; see: faultline key list")
+    click.echo(f"{key_id} revoked")
+    return 0

@@ -1,0 +1,36 @@
+"""`faultline run`: the daemon."""
+
+from pathlib import Path
+
+import click
+
+from monitor.app.commands.common import config_option
+
+
+@click.command()
+@config_option
+def run(config: Path) -> int:
+    """Probe, correlate, alert and answer until told to stop (SIGTERM, Ctrl-C); SIGHUP reloads the inventory."""
+    import asyncio
+    import logging
+    import sys
+
+    from monitor.app.errors import RunFailed
+    from monitor.app.settings import load_settings
+    from monitor.store.problems import StoreProblem
+
+    settings = load_settings(config)
+    logging.basicConfig(
+        level=settings.daemon.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("apscheduler", "httpx", "slack_sdk", "Rx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    from monitor.app.daemon import run_daemon
+
+    try:
+        return asyncio.run(run_daemon(settings, config))
+    except StoreProblem as error:
+        raise RunFailed(str(error)) from None
