@@ -1,0 +1,69 @@
+"""A message as Slack blocks, within Slack's documented limits.
+
+Text from outside stands only in `plain_text` objects, which Slack never parses; mrkdwn holds our own labels and the
+link. So neither a mention nor formatting can be injected, and names can be copied as they are. Limits: 50 blocks,
+header 150 characters, section 3,000, ten fields of 2,000 each, about 13,000 characters in all.
+"""
+
+from typing import Any
+
+from alerts.message import Fact, Message
+from alerts.text import cut, mrkdwn
+
+HEADER_LIMIT = 150
+SECTION_LIMIT = 3000
+FALLBACK_LIMIT = 3000
+FACTS_A_SECTION = 5  # each is two fields, and a section holds ten
+FACTS_LIMIT = 25
+VALUE_LIMIT = 2000
+
+Block = dict[str, Any]
+
+
+def message_blocks(message: Message, ack_button: bool) -> list[Block]:
+    blocks: list[Block] = [{"type": "header", "text": _plain(f"{message.mark} {message.title}", HEADER_LIMIT)}]
+    if message.text:
+        blocks.append({"type": "section", "text": _plain(message.text, SECTION_LIMIT)})
+    facts = message.facts[:FACTS_LIMIT]
+    for start in range(0, len(facts), FACTS_A_SECTION):
+        part = facts[start : start + FACTS_A_SECTION]
+        blocks.append({"type": "section", "fields": [field for fact in part for field in _fields(fact)]})
+    if ack_button and not message.over:
+        blocks.append(
+            {
+                "type": "actions",
+                "elements": [
+                    {
+                        "type": "button",
+                        "action_id": "ack",
+                        "text": _plain(message.ack_words, 75),
+                        "value": message.incident_id[:2000],
+                    }
+                ],
+            }
+        )
+    if message.url:
+        link = f"<{mrkdwn(message.url).replace('|', '%7C')}|{mrkdwn(message.open_words)}>"
+        blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": link}]})
+    return blocks
+
+
+def thread_blocks(message: Message) -> list[Block]:
+    return [{"type": "section", "text": _plain("\n".join(message.news), SECTION_LIMIT)}]
+
+
+def fallback(message: Message) -> str:
+    """The notification's text; parsed as mrkdwn by Slack, therefore escaped."""
+    return mrkdwn(cut(f"{message.mark} {message.title}. {message.text}".strip(), FALLBACK_LIMIT // 2))
+
+
+def thread_fallback(message: Message) -> str:
+    return mrkdwn(cut(" ".join(message.news), FALLBACK_LIMIT // 2))
+
+
+def _plain(text: str, limit: int) -> Block:
+    return {"type": "plain_text", "text": cut(text, limit) or "-", "emoji": False}
+
+
+def _fields(fact: Fact) -> list[Block]:
+    return [{"type": "mrkdwn", "text": f"*{mrkdwn(fact.label)}*"}, _plain(fact.value, VALUE_LIMIT)]
