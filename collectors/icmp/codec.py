@@ -38,7 +38,8 @@ def checksum(packets: U8) -> U16:
     total = words.sum(axis=1, dtype=np.uint32)
     total = (total & 0xFFFF) + (total >> 16)
     total = (total & 0xFFFF) + (total >> 16)
-    return (~total & 0xFFFF).astype(np.uint16)
+    result: U16 = (~total & 0xFFFF).astype(np.uint16)
+    return result
 
 
 def fill(packets: Packets, family: int, ident: int, first_serial: int, key: SipHash) -> U64:
