@@ -1,0 +1,553 @@
+"""The verdict for one line: each rule on a painted view, and the order in which they win."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from correlation.verdict import RULES, judge, unclear
+from monitor.clock import NS
+from monitor.inventory import Inventory, Observability
+from monitor.records import (
+    Confidence,
+    FlagKind,
+    IncidentKind,
+    IncidentStatus,
+    LineState,
+    Scope,
+    ScopeKind,
+    Verdict,
+    VerdictCode,
+)
+from monitor.words import LANGUAGES, say
+from tests.desk.world import NOW, Scene, load, promised
+
+OLT, PON = "north/ex-1/olt-1", "north/ex-1/olt-1/pon-1"
+V = VerdictCode
+
+
+@pytest.fixture(scope="module")
+def inventory(tmp_path_factory: pytest.TempPathFactory) -> Inventory:
+    return load(tmp_path_factory.mktemp("inventory"))
+
+
+@pytest.fixture
+def scene(inventory: Inventory) -> Scene:
+    return Scene(inventory)
+
+
+def verdict(scene: Scene, line: int = 0, observability: int = 0) -> Verdict:
+    found = judge(scene.view(), scene.inventory, line, scene.now_ns, observability)
+    for coded in (*found.say, *found.steps, *found.do_not, *(e.said for e in found.evidence)):
+        for language in LANGUAGES:
+            assert say(coded, language)
+    return found
+
+
+def seen(found: Verdict) -> set[str]:
+    return {e.said.code for e in found.evidence}
+
+
+# Each paints one situation around line 0 and names the verdict it must get.
+def healthy(s: Scene) -> None:
+    pass
+
+
+def probe_old(s: Scene) -> None:
+    s.probed[:] = s.replied[:] = NOW - 31 * NS
+
+
+def only_this_probe_old(s: Scene) -> None:
+    s.probed[0] = s.replied[0] = NOW - 31 * NS
+
+
+def never_probed(s: Scene) -> None:
+    s.probed[0] = s.replied[0] = s.state[0] = 0
+
+
+def blind(s: Scene) -> None:
+    s.blind["default"] = NOW - NS
+
+
+def blind_and_down(s: Scene) -> None:
+    s.blind["default"] = NOW - 20 * NS
+    s.down(*range(20), for_s=20)
+
+
+def blind_elsewhere(s: Scene) -> None:
+    s.blind["other"] = NOW - 60 * NS
+
+
+def planned(s: Scene) -> None:
+    s.incident(f"element:{OLT}", kind=IncidentKind.PLANNED, etr=promised())
+
+
+def planned_over(s: Scene) -> None:
+    s.incident(f"element:{OLT}", kind=IncidentKind.PLANNED, etr=promised(in_s=-1))
+
+
+def planned_later(s: Scene) -> None:
+    s.incident(f"element:{OLT}", kind=IncidentKind.PLANNED, started_ns=NOW + NS)
+
+
+def outage(s: Scene) -> None:
+    s.down(*range(8))
+    s.incident(f"element:{PON}", *range(8))
+
+
+def outage_recovering(s: Scene) -> None:
+    s.down(*range(8))
+    s.incident(f"element:{PON}", *range(8), status=IncidentStatus.RECOVERING)
+
+
+def outage_but_up(s: Scene) -> None:
+    s.down(*range(1, 8))
+    s.incident(f"element:{PON}", *range(1, 8))
+
+
+def outage_covers(s: Scene) -> None:
+    s.down(*range(8))
+    s.incident("group:bng:bng-1", *range(1, 8))
+
+
+def outage_in_area(s: Scene) -> None:
+    s.down(0)
+    s.incident("area:52.5,13.4,0.5", 1, 2, 3)
+
+
+def outage_far_away(s: Scene) -> None:
+    s.down(0)
+    s.incident("area:48.1,11.5,5.0")
+
+
+def outage_and_planned(s: Scene) -> None:
+    planned(s)
+    s.down(*range(8))
+    s.incident(f"element:{PON}", *range(8))
+
+
+def power_cut(s: Scene) -> None:
+    s.down(*range(8))
+    s.incident("area:52.5,13.4,0.6", *range(8), cause="power_cut")
+
+
+def gasps_around(s: Scene) -> None:
+    s.down(0, 1, 2, for_s=60)
+    for line in (0, 1, 2):
+        s.sign(line, dying_gasp_ns=60)
+
+
+def suspected(s: Scene) -> None:
+    s.down(*range(8))
+    s.incident(f"element:{PON}", *range(8), status=IncidentStatus.SUSPECTED)
+
+
+def falling_together(s: Scene) -> None:
+    s.down(0, 1, 2, 3)
+
+
+def calls_around(s: Scene) -> None:
+    s.down(0)
+    for line in (1, 2, 3):
+        s.sign(line, call_ns=300)
+
+
+def nobody_to_compare(s: Scene) -> None:
+    s.down(0)
+    s.state[1:] = LineState.UNKNOWN
+
+
+def two_neighbours_up(s: Scene) -> None:
+    s.down(0)
+    s.state[3:] = LineState.UNKNOWN
+
+
+def left_behind(s: Scene) -> None:
+    s.down(0, for_s=1800)
+    ended = NOW - 900 * NS
+    s.incident(f"element:{PON}", status=IncidentStatus.RESOLVED, started_ns=NOW - 1800 * NS, resolved_ns=ended)
+
+
+def down_long_before(s: Scene) -> None:
+    s.down(0, for_s=86400)
+    ended = NOW - 900 * NS
+    s.incident(f"element:{PON}", status=IncidentStatus.RESOLVED, started_ns=NOW - 1800 * NS, resolved_ns=ended)
+
+
+def own_gasp(s: Scene) -> None:
+    s.down(0)
+    s.sign(0, dying_gasp_ns=119)
+
+
+def gasp_then_back(s: Scene) -> None:
+    s.sign(0, dying_gasp_ns=119)
+
+
+def filtered(s: Scene) -> None:
+    s.replied[0] = 0
+    s.state[0] = LineState.UNKNOWN
+
+
+def down_alone(s: Scene) -> None:
+    s.down(0)
+
+
+def down_with_one_other(s: Scene) -> None:
+    s.down(0, 1)
+
+
+def los_alone(s: Scene) -> None:
+    s.sign(0, los_ns=2)
+
+
+def silent_alone(s: Scene) -> None:
+    s.replied[0] = NOW - 40 * NS
+
+
+def login_rejected(s: Scene) -> None:
+    s.down(0)
+    s.sign(0, login_rejected_ns=30, login_reason="authentication failed")
+
+
+def login_long_ago(s: Scene) -> None:
+    s.down(0)
+    s.sign(0, login_rejected_ns=3 * 3600, login_reason="authentication failed")
+
+
+def login_accepted_since(s: Scene) -> None:
+    s.down(0)
+    s.sign(0, login_rejected_ns=30, login_accepted_ns=10)
+
+
+def radius_silent(s: Scene) -> None:
+    s.down(0)
+    s.sign(0, login_timeout_ns=30)
+
+
+def resolver_down(s: Scene) -> None:
+    s.resolvers_down["r1"] = NOW - 300 * NS
+
+
+def other_resolver_down(s: Scene) -> None:
+    s.resolvers_down["r2"] = NOW - 300 * NS
+
+
+def resolver_and_line_down(s: Scene) -> None:
+    resolver_down(s)
+    s.down(0)
+
+
+def unstable_flag(s: Scene) -> None:
+    s.flag("L000", FlagKind.UNSTABLE, "loss", 0.12, "")
+
+
+def flapping(s: Scene) -> None:
+    s.flaps[0] = 5
+
+
+def lossy(s: Scene) -> None:
+    s.state[0], s.loss[0] = LineState.DEGRADED, 0.2
+
+
+def degraded_only(s: Scene) -> None:
+    s.state[0] = LineState.DEGRADED
+
+
+def fading(s: Scene) -> None:
+    s.flag("L000", FlagKind.DEGRADING, "rx_power_falling", -27.5, "dBm")
+
+
+def slow_flag(s: Scene) -> None:
+    s.flag("L000", FlagKind.SLOW, "rtt_above_baseline", 40.0, "ms")
+
+
+def slow_segment(s: Scene) -> None:
+    s.flag(f"element:{OLT}", FlagKind.SEGMENT_SLOW, "rtt_above_baseline", 40.0, "ms")
+
+
+def slow_incident(s: Scene) -> None:
+    s.incident(f"element:{OLT}", *range(16), kind=IncidentKind.DEGRADED)
+
+
+def slow_state(s: Scene) -> None:
+    s.state[0], s.rtt[0] = LineState.DEGRADED, 60.0
+
+
+def restarting(s: Scene) -> None:
+    s.sign(0, boots_24h=6, cpe_boot_ns=300)
+
+
+def unmanaged(s: Scene) -> None:
+    s.sign(0, cpe_online_ns=9000, cpe_offline_ns=3600)
+
+
+CASES: list[tuple[Callable[[Scene], None], VerdictCode]] = [
+    (healthy, V.NO_FAULT_FOUND),
+    (probe_old, V.DATA_STALE),
+    (only_this_probe_old, V.DATA_STALE),
+    (never_probed, V.DATA_STALE),
+    (blind, V.DATA_STALE),
+    (blind_and_down, V.DATA_STALE),
+    (blind_elsewhere, V.NO_FAULT_FOUND),
+    (planned, V.PLANNED_WORK),
+    (planned_over, V.NO_FAULT_FOUND),
+    (planned_later, V.NO_FAULT_FOUND),
+    (outage, V.KNOWN_OUTAGE),
+    (outage_recovering, V.KNOWN_OUTAGE),
+    (outage_but_up, V.NO_FAULT_FOUND),
+    (outage_covers, V.KNOWN_OUTAGE),
+    (outage_in_area, V.KNOWN_OUTAGE),
+    (outage_far_away, V.LINE_DOWN_ONLY_HERE),
+    (outage_and_planned, V.PLANNED_WORK),
+    (power_cut, V.AREA_POWER_CUT),
+    (gasps_around, V.AREA_POWER_CUT),
+    (suspected, V.OUTAGE_FORMING),
+    (falling_together, V.OUTAGE_FORMING),
+    (calls_around, V.OUTAGE_FORMING),
+    (nobody_to_compare, V.OUTAGE_FORMING),
+    (two_neighbours_up, V.OUTAGE_FORMING),
+    (left_behind, V.NESTED_FAULT),
+    (down_long_before, V.LINE_DOWN_ONLY_HERE),
+    (own_gasp, V.POWER_AT_HOME),
+    (gasp_then_back, V.NO_FAULT_FOUND),
+    (filtered, V.NOT_OBSERVABLE),
+    (down_alone, V.LINE_DOWN_ONLY_HERE),
+    (down_with_one_other, V.LINE_DOWN_ONLY_HERE),
+    (los_alone, V.LINE_DOWN_ONLY_HERE),
+    (silent_alone, V.LINE_DOWN_ONLY_HERE),
+    (login_rejected, V.LOGIN_FAILED),
+    (login_long_ago, V.LINE_DOWN_ONLY_HERE),
+    (login_accepted_since, V.LINE_DOWN_ONLY_HERE),
+    (radius_silent, V.LOGIN_FAILED),
+    (resolver_down, V.DNS_FAULT),
+    (other_resolver_down, V.NO_FAULT_FOUND),
+    (resolver_and_line_down, V.LINE_DOWN_ONLY_HERE),
+    (unstable_flag, V.UNSTABLE),
+    (flapping, V.UNSTABLE),
+    (lossy, V.UNSTABLE),
+    (degraded_only, V.UNSTABLE),
+    (fading, V.UNSTABLE),
+    (slow_flag, V.SLOW_VS_BASELINE),
+    (slow_segment, V.SLOW_VS_BASELINE),
+    (slow_incident, V.SLOW_VS_BASELINE),
+    (slow_state, V.SLOW_VS_BASELINE),
+    (restarting, V.CPE_FAULT),
+    (unmanaged, V.CPE_FAULT),
+]
+
+
+@pytest.mark.parametrize(("paint", "expected"), CASES, ids=[paint.__name__ for paint, _ in CASES])
+def test_situation(scene: Scene, paint: Callable[[Scene], None], expected: VerdictCode) -> None:
+    """Each situation gets its verdict, with a sentence to say, evidence, and one to three steps."""
+    paint(scene)
+    found = verdict(scene)
+    assert found.code is expected
+    assert found.say
+    assert found.evidence
+    assert 1 <= len(found.steps) <= 3
+    assert found.do_not
+    assert found.disposition
+
+
+def test_every_verdict_is_reached() -> None:
+    """No code of today's evidence lacks a situation in the table above, or a test below."""
+    elsewhere = {V.IDENTITY_UNCLEAR, V.ACCOUNT_SUSPENDED, V.NOT_YET_ACTIVATED, V.WIFI_ONLY}
+    assert {expected for _, expected in CASES} | elsewhere == set(VerdictCode)
+
+
+def test_rules_stand_in_the_order_of_the_codes() -> None:
+    """The priority written in VerdictCode is the one that is applied."""
+    order = list(VerdictCode)
+    ranks = [order.index(code) for code, _ in RULES]
+    assert ranks == sorted(ranks)
+    assert {V.IDENTITY_UNCLEAR, V.WIFI_ONLY} == set(order) - {code for code, _ in RULES}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("suspended", V.ACCOUNT_SUSPENDED), ("not_yet_active", V.NOT_YET_ACTIVATED)]
+)
+def test_account_comes_before_the_network(tmp_path: Path, status: str, expected: VerdictCode) -> None:
+    """A line that is not in service is answered by its account, although it is silent."""
+    scene = Scene(load(tmp_path, {"L000": {"status": status}}))
+    scene.down(0)
+    scene.probed[0] = 0
+    found = verdict(scene, 0, Observability.NOT_ACTIVE)
+    assert found.code is expected
+    assert found.confidence is Confidence.SURE
+
+
+@pytest.mark.parametrize("reason", [r for r in Observability if r is not Observability.OBSERVABLE])
+def test_a_line_that_cannot_be_measured_is_never_fine(scene: Scene, reason: Observability) -> None:
+    """Whatever its last state was: without an address of its own the line is not observable."""
+    assert verdict(scene, 0, reason).code is V.NOT_OBSERVABLE
+
+
+def test_a_line_that_cannot_be_measured_shares_the_known_outage(scene: Scene) -> None:
+    """Under a failed element it is told the outage, but not as surely as a line that was seen to fall."""
+    scene.down(*range(1, 8))
+    scene.incident(f"element:{PON}", *range(1, 8))
+    found = verdict(scene, 0, Observability.NO_ADDRESS)
+    assert found.code is V.KNOWN_OUTAGE
+    assert found.confidence is Confidence.LIKELY
+    assert V.NOT_OBSERVABLE in found.also_seen
+
+
+def test_a_line_that_cannot_be_measured_is_stale_when_nothing_is(scene: Scene) -> None:
+    """Without any fresh probe anywhere, there is no statement about it either."""
+    scene.probed[:] = scene.replied[:] = NOW - 3600 * NS
+    assert verdict(scene, 0, Observability.NO_ADDRESS).code is V.DATA_STALE
+
+
+def test_a_refused_login_speaks_for_a_line_without_address(scene: Scene) -> None:
+    """The session ended, so it cannot be pinged, but its login attempts say what is wrong."""
+    scene.sign(0, login_rejected_ns=30, login_reason="account blocked")
+    found = verdict(scene, 0, Observability.RELEASED)
+    assert found.code is V.LOGIN_FAILED
+    assert V.NOT_OBSERVABLE in found.also_seen
+    assert found.say[0].code == "say.login_blocked"
+
+
+def test_outage_that_this_line_does_not_share_is_also_seen(scene: Scene) -> None:
+    """A line that answers is not told the outage next door, but the agent sees that there is one."""
+    outage_but_up(scene)
+    found = verdict(scene)
+    assert found.also_seen == (V.KNOWN_OUTAGE, V.OUTAGE_FORMING)
+    assert found.incident_id == ""
+
+
+def test_known_outage_says_since_when_how_far_and_until(scene: Scene) -> None:
+    """Incident, scope, begin and the NOC's promise are in the answer."""
+    scene.down(*range(8))
+    made = scene.incident(f"element:{PON}", *range(8), etr=promised())
+    found = verdict(scene)
+    assert (found.incident_id, found.scope) == (made.incident_id, Scope(ScopeKind.ELEMENT, PON))
+    assert found.since_ns == made.started_ns
+    assert found.confidence is Confidence.SURE
+    assert [s.code for s in found.say] == [
+        "say.known_outage",
+        "say.etr_promised",
+        "say.nothing_to_do",
+        "say.emergency_call",
+    ]
+    assert "dont.reset_router" in {c.code for c in found.do_not}
+    assert found.steps[0].code == "step.log_report"
+
+
+@pytest.mark.parametrize(
+    ("source", "in_s", "code"),
+    [("noc", 3600, "say.etr_promised"), ("history", 3600, "say.etr_usual"), ("noc", -60, "say.no_etr")],
+)
+def test_only_the_noc_promises_a_time(scene: Scene, source: str, in_s: float, code: str) -> None:
+    """An estimate reads "usually within"; a promise that has passed is not repeated."""
+    scene.down(*range(8))
+    scene.incident(f"element:{PON}", *range(8), etr=promised(in_s=in_s, source=source))
+    assert verdict(scene).say[1].code == code
+
+
+def test_only_here_needs_three_observable_siblings_up(scene: Scene) -> None:
+    """Siblings that cannot be measured, or whose probes are old, count neither as up nor in the total."""
+    scene.down(0)
+    scene.state[4:8] = LineState.UNKNOWN
+    found = verdict(scene)
+    siblings = next(e for e in found.evidence if e.said.code == "seen.siblings")
+    assert siblings.said.params == {"up": 3, "total": 3, "element": PON}
+    assert found.confidence is Confidence.SURE
+    scene.probed[1] = NOW - 3600 * NS
+    wider = next(e for e in verdict(scene).evidence if e.said.code == "seen.siblings")
+    assert wider.said.params["element"] == OLT
+
+
+def test_neighbours_long_down_do_not_make_an_outage(scene: Scene) -> None:
+    """Modems that were off since last night are no sign of a common cause now."""
+    scene.down(1, 2, 3, 4, for_s=9 * 3600)
+    scene.down(0)
+    assert verdict(scene).code is V.LINE_DOWN_ONLY_HERE
+
+
+def test_silence_is_less_sure_than_down(scene: Scene) -> None:
+    """Misses that the engine has not judged yet give an unclear verdict."""
+    silent_alone(scene)
+    assert verdict(scene).confidence is Confidence.UNCLEAR
+
+
+def test_answer_to_a_live_probe_makes_the_outage_less_sure(scene: Scene) -> None:
+    """An outage holds the line, but it has just answered: the evidence says so."""
+    outage(scene)
+    scene.replied[0] = scene.probed[0]
+    scene.rtt[0] = 9.0
+    assert "seen.replied_rtt" in seen(verdict(scene))
+
+
+def test_resolver_fault_is_sure_only_if_the_line_has_no_other(tmp_path: Path) -> None:
+    """With a second resolver that works it is likely; without any told resolver it is unclear."""
+    two = Scene(load(tmp_path, {"L000": {"groups": "resolver:r1;resolver:r2"}}))
+    two.resolvers_down["r1"] = NOW - 60 * NS
+    assert verdict(two).confidence is Confidence.LIKELY
+    two.resolvers_down["r2"] = NOW - 60 * NS
+    assert verdict(two).confidence is Confidence.SURE
+    none = Scene(load(tmp_path, {f"L{n:03d}": {"groups": ""} for n in range(20)}))
+    none.resolvers_down["r1"] = NOW - 60 * NS
+    assert verdict(none).confidence is Confidence.UNCLEAR
+
+
+def test_resolver_incident_is_linked(scene: Scene) -> None:
+    """The incident of the resolver is named, so that the report can be linked to it."""
+    resolver_down(scene)
+    made = scene.incident("group:resolver:r1", kind=IncidentKind.RESOLVER)
+    assert verdict(scene).incident_id == made.incident_id
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("authentication failed", "say.login_failed"),
+        ("session already open", "say.login_double"),
+        ("account blocked", "say.login_blocked"),
+        ("", "say.login_failed"),
+    ],
+)
+def test_login_reasons(scene: Scene, reason: str, code: str) -> None:
+    """Each reason of a refused login leads to its own sentence."""
+    scene.down(0)
+    scene.sign(0, login_rejected_ns=30, login_reason=reason)
+    assert verdict(scene).say[0].code == code
+
+
+def test_login_without_answer_is_the_networks_fault(scene: Scene) -> None:
+    """A silent RADIUS server is reported to the NOC, and the customer is not asked for access data."""
+    radius_silent(scene)
+    found = verdict(scene)
+    assert found.say[0].code == "say.login_timeout"
+    assert found.disposition == "escalated_l2"
+
+
+def test_view_of_another_generation_gives_no_statement(scene: Scene) -> None:
+    """While a reload is under way, rows of the old inventory are not read as lines of the new one."""
+    view = scene.view()
+    object.__setattr__(view, "generation", 7)
+    assert judge(view, scene.inventory, 0, NOW).code is V.DATA_STALE
+
+
+def test_never_learned_values_are_not_slow(scene: Scene) -> None:
+    """NaN, a baseline that is not learned yet, makes no line slow."""
+    scene.state[0] = LineState.DEGRADED
+    scene.baseline[0] = np.nan
+    scene.rtt[0] = 500.0
+    assert V.SLOW_VS_BASELINE not in (verdict(scene).code, *verdict(scene).also_seen)
+
+
+@pytest.mark.parametrize("matches", [0, 3])
+def test_unclear_identity_holds_nothing_of_a_customer(matches: int) -> None:
+    """No or several matches: an answer without line, incident or scope."""
+    found = unclear(NOW, matches)
+    assert found.code is V.IDENTITY_UNCLEAR
+    assert (found.line_id, found.incident_id, found.scope) == ("", "", None)
+    for coded in (*found.say, *found.steps, *found.do_not, *(e.said for e in found.evidence)):
+        assert say(coded, "de") != say(coded, "en")
+
+
+def test_same_input_same_answer(scene: Scene) -> None:
+    """The verdict is a pure function of what it is given."""
+    outage(scene)
+    assert verdict(scene) == verdict(scene)
