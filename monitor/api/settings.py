@@ -10,7 +10,7 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `secure_cookie` also when a proxy in front of it does. `metrics_open`: `/metrics` answers without a key.
     `streams`: event streams at the same time. `failures_per_minute`: wrong keys per client before it has to wait.
     `probe_every_s`: a line is probed at most so often on request. `lookups_alarm_per_hour`: more look-ups than that
-    by one person are written to the log. `phone_region`: the country of phone numbers written without its code.
+    by one person are written to the log.
     """
 
     enabled: bool = True
@@ -25,7 +25,6 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failures_per_minute: int = 20
     probe_every_s: float = 5.0
     lookups_alarm_per_hour: int = 300
-    phone_region: str = "DE"
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -38,5 +37,3 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("streams, failures_per_minute and lookups_alarm_per_hour are at least 1")
         if not 1 <= self.probe_every_s <= 600:
             raise ValueError(f"probe_every_s is {self.probe_every_s}: give 1 to 600 seconds")
-        if len(self.phone_region) != 2 or not self.phone_region.isupper():
-            raise ValueError(f"phone_region is {self.phone_region!r}: give two capital letters, as DE")
