@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from correlation.engine import Engine
 from correlation.view import EngineView
+from monitor.app.status import write_status
 from monitor.bus import Batch, Intake
 from monitor.clock import NS, Clock
 from monitor.inventory import Bindings, Inventory
@@ -23,6 +24,7 @@ from monitor.metrics import Metrics
 from monitor.records import Change, Event, LineValues, ProbeRequest, ProbeRound
 from monitor.store import snapshot
 from monitor.store.journal import Journal
+from monitor.store.problems import StoreProblem
 from monitor.store.samples import SampleStore
 from monitor.store.state import StateStore
 
@@ -96,14 +98,28 @@ class Core:
         if self._newer is not None:
             newer, self._newer = self._newer, None
             self.reload(*newer)
-        now_ns = self.clock.now_ns()
-        self._seq = self.journal.append(now_ns, batch.rounds, batch.events)
+        now_ns = self._write_down(batch)
         batch.acknowledge()
         self._decide(self._seq, now_ns, batch.rounds, batch.events, live=True)
         if now_ns >= self._next_snapshot_ns:
             if self._next_snapshot_ns:
                 self.save_snapshot()
             self._next_snapshot_ns = now_ns + int(self.snapshot_s * NS)
+
+    def _write_down(self, batch: Batch) -> int:
+        """Append to the journal and return the step's time; while that is not possible, say so once and try again."""
+        while True:
+            now_ns = self.clock.now_ns()
+            try:
+                self._seq = self.journal.append(now_ns, batch.rounds, batch.events)
+            except StoreProblem as error:
+                if self._stop.is_set():
+                    raise
+                self.metrics.troubles.begin("journal", str(error), now_ns)
+                self._stop.wait(1.0)
+                continue
+            self.metrics.troubles.end("journal", now_ns)
+            return now_ns
 
     def recover(self, after_seq: int) -> int:
         """Feed the journal after `after_seq` through the engine; returns how many steps that were."""
@@ -113,12 +129,18 @@ class Core:
             self._seq = seq
             steps += 1
         self._seq = max(self._seq, after_seq)
+        self.journal.continue_after(self._seq)
         self.view = self.engine.view()
         return steps
 
     def save_snapshot(self) -> None:
         """Write samples, then the state, then let go of the journal before it."""
-        self.samples.flush()
+        try:
+            self.samples.flush()
+        except StoreProblem as error:
+            self.metrics.troubles.begin("samples", str(error), self.clock.now_ns())
+        else:
+            self.metrics.troubles.end("samples", self.clock.now_ns())
         arrays: Arrays = {f"engine/{name}": array for name, array in self.engine.snapshot().items()}
         arrays |= {f"bindings/{name}": array for name, array in self.bindings.snapshot().items()}
         arrays["generation"] = np.array([self.inventory.generation], np.int64)
@@ -153,11 +175,13 @@ class Core:
         if result.changes:
             for change in result.changes:
                 self._changes.labels(change.what).inc()
+            self.samples.changes(result.changes)
             self.hooks.changed(result.changes)
         self._duration.observe(time.perf_counter() - begin)
         if now_ns >= self._next_rollup_ns:
             self._next_rollup_ns = (now_ns // (60 * NS) + 1) * 60 * NS
             self.samples.rollup(now_ns, self.inventory, view.state, view.rtt_ms)
+            write_status(self.samples, now_ns, view, time.perf_counter() - begin)
             for state, count in enumerate(np.bincount(view.state, minlength=4).tolist()):
                 self._lines.labels(("unknown", "up", "degraded", "down")[state]).set(count)
 

@@ -22,21 +22,18 @@ from monitor.store.settings import StoreSettings
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`source`: the name of this prober. `zone`, `language`: of the people who are told ("de" or "en").
+    """`source`: the name of this prober. `zone`: the time zone of the people who are told.
 
     `step_s`: how often the engine decides at the latest; `snapshot_s`: how often its state is written whole.
     """
 
     source: str = "default"
     zone: str = "Europe/Berlin"
-    language: str = "en"
     log_level: str = "info"
     step_s: float = 1.0
     snapshot_s: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.language not in ("de", "en"):
-            raise ValueError(f"language is {self.language!r}: give 'de' or 'en'")
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise ValueError(f"log_level is {self.log_level!r}: give debug, info, warning or error")
         if not self.source:

@@ -50,7 +50,7 @@ def start(settings: Settings, clock: Clock, metrics: Metrics) -> Parts:
     inventory = inventory_files.load(settings.inventory, saved.generation + (not same) if saved else 1)
 
     folder.mkdir(parents=True, exist_ok=True)
-    state = StateStore.open(settings.store)
+    state = StateStore.open(settings.store, clock)
     state.lock()
     inventory_files.keep_copy(settings.inventory, mark, copies)
     samples = open_sample_store(settings.store, metrics, clock)

@@ -41,7 +41,7 @@ def test_wrong_type_names_the_setting(tmp_path: Path) -> None:
 
 def test_wrong_value_names_the_setting(tmp_path: Path) -> None:
     """A value out of range is refused with what would be right."""
-    assert "give 'de' or 'en'" in problem_of(tmp_path, '[daemon]\nlanguage = "fr"\n')
+    assert "give debug, info" in problem_of(tmp_path, '[daemon]\nlog_level = "loud"\n')
 
 
 def test_broken_toml_names_the_line(tmp_path: Path) -> None:
