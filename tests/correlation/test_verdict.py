@@ -205,6 +205,12 @@ def silent_alone(s: Scene) -> None:
     s.replied[0] = NOW - 40 * NS
 
 
+def silent_and_nobody_to_compare(s: Scene) -> None:
+    nobody_to_compare(s)
+    s.state[0] = LineState.UP
+    s.replied[0] = NOW - 40 * NS
+
+
 def login_rejected(s: Scene) -> None:
     s.down(0)
     s.sign(0, login_rejected_ns=30, login_reason="authentication failed")
@@ -316,6 +322,7 @@ CASES: list[tuple[Callable[[Scene], None], VerdictCode]] = [
     (down_with_one_other, V.LINE_DOWN_ONLY_HERE),
     (los_alone, V.LINE_DOWN_ONLY_HERE),
     (silent_alone, V.LINE_DOWN_ONLY_HERE),
+    (silent_and_nobody_to_compare, V.OUTAGE_FORMING),
     (login_rejected, V.LOGIN_FAILED),
     (login_long_ago, V.LINE_DOWN_ONLY_HERE),
     (login_accepted_since, V.LINE_DOWN_ONLY_HERE),
@@ -463,6 +470,9 @@ def test_neighbours_long_down_do_not_make_an_outage(scene: Scene) -> None:
     scene.down(1, 2, 3, 4, for_s=9 * 3600)
     scene.down(0)
     assert verdict(scene).code is V.LINE_DOWN_ONLY_HERE
+    scene.down(5, 6, for_s=9 * 3600)
+    wider = next(e for e in verdict(scene).evidence if e.said.code == "seen.siblings")
+    assert wider.said.params["element"] == OLT
 
 
 def test_silence_is_less_sure_than_down(scene: Scene) -> None:
@@ -476,7 +486,9 @@ def test_answer_to_a_live_probe_makes_the_outage_less_sure(scene: Scene) -> None
     outage(scene)
     scene.replied[0] = scene.probed[0]
     scene.rtt[0] = 9.0
-    assert "seen.replied_rtt" in seen(verdict(scene))
+    found = verdict(scene)
+    assert found.code is V.KNOWN_OUTAGE
+    assert "seen.replied_rtt" in seen(found)
 
 
 def test_resolver_fault_is_sure_only_if_the_line_has_no_other(tmp_path: Path) -> None:
