@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,6 +70,13 @@ class Child:
     @property
     def returncode(self) -> int | None:
         return self._popen.poll()
+
+    def wait(self, timeout_s: float) -> int | None:
+        """The return code once it has ended, or None when it still runs after `timeout_s`."""
+        try:
+            return self._popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
 
     def send_signal(self, number: int) -> None:
         """Nothing happens when the process has ended already."""
@@ -177,6 +185,25 @@ def start(
             child.kill()
             raise LabError(f"{name}: cannot run {words[0]}: {wrong.decode()}")
     return child
+
+
+def run(name: str, command: Sequence[str], text: str = "", *, netns: str = "", timeout_s: float = 10.0) -> str:
+    """Run a command to its end with `text` as its input; returns what it said.
+
+    Raises LabError with what it said when it fails or takes too long.
+    """
+    with tempfile.TemporaryDirectory(prefix="faultline-") as folder, tempfile.TemporaryFile() as stdin:
+        stdin.write(text.encode())
+        stdin.seek(0)
+        child = start(name, command, log=Path(folder) / "log", netns=netns, stdin=stdin)
+        try:
+            code = child.wait(timeout_s)
+        finally:
+            child.kill()
+        said = child.log_tail(1000)
+        if code != 0:
+            raise LabError(f"{name}: {command[0]} failed ({'too slow' if code is None else code}): {said}")
+        return said
 
 
 def free_port() -> int:
