@@ -4,6 +4,9 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 NEVER4 = ("0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32")
 NEVER6 = ("::/128", "ff00::/8", "::ffff:0:0/96")
 
@@ -36,6 +39,20 @@ class AddressRules:
             return f"{text!r} is not an IP address (names are not resolved)"
         wrong = self.refuse_bytes(address)
         return f"{text!r} {wrong}" if wrong else ""
+
+    def refused4(self, addresses: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """Which of these IPv4 addresses may not be probed. bool [n]."""
+        refused = np.zeros(len(addresses), np.bool_)
+        for size, low, high in self._never:
+            if size == 4:
+                refused |= (addresses >= low) & (addresses <= high)
+        if self._allowed:
+            inside = np.zeros(len(addresses), np.bool_)
+            for size, low, high in self._allowed:
+                if size == 4:
+                    inside |= (addresses >= low) & (addresses <= high)
+            refused |= ~inside
+        return refused
 
     def refuse_bytes(self, address: bytes) -> str:
         """Why these 4 or 16 bytes may not be probed, or ""."""

@@ -5,17 +5,18 @@ only; after a reload `remap` tells where each line went.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from monitor.inventory.columns import CategoryColumn, KeyIndex, StringColumn
+from monitor.inventory.columns import STEP, CategoryColumn, KeyIndex, StringColumn
+from monitor.inventory.keys import GERMANY, PhoneRule, street_key, street_readings, words_of
 from monitor.inventory.topology import Elements, Groups
 from monitor.records.rounds import I32
 
@@ -68,18 +69,6 @@ class Match(NamedTuple):
     by: MatchedBy
 
 
-def phone_key(text: str) -> str:
-    """A phone number reduced to its digits, without an international prefix's zeros; "" if it is not one."""
-    digits = "".join(c for c in text if c.isdigit())
-    if text.strip().startswith("00"):
-        digits = digits[2:]
-    return digits if len(digits) >= 5 else ""
-
-
-def street_key(street: str, postcode: str, city: str) -> str:
-    return " ".join(f"{street} {postcode} {city}".casefold().replace(",", " ").split())
-
-
 @dataclass(eq=False)
 class Inventory:
     """n lines. Text columns are StringColumn (unique values) or CategoryColumn (repeated ones).
@@ -102,6 +91,7 @@ class Inventory:
     file_row: I32
     elements: Elements
     groups: Groups
+    phones: PhoneRule = GERMANY
     _indexes: dict[str, KeyIndex] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -118,22 +108,33 @@ class Inventory:
 
     def index_of(self, line_id: str) -> int | None:
         """The row of a line_id, or None."""
-        for row in self._index("line_id", lambda: iter_column(self.texts["line_id"])).candidates(line_id):
+        for row in self._index("line_id").candidates(line_id):
             if self.line_ids[row] == line_id:
                 return row
         return None
 
-    def indices_of(self, line_ids: list[str]) -> I32:
+    def indices_of(self, line_ids: Sequence[str]) -> I32:
         """Rows of many line_ids, int32, -1 where unknown."""
-        find = self.index_of
-        return np.fromiter((-1 if (i := find(x)) is None else i for x in line_ids), np.int32, len(line_ids))
+        found = np.full(len(line_ids), -1, np.int32)
+        index = self._index("line_id")
+        for begin in range(0, len(line_ids), STEP):
+            keys = line_ids[begin : begin + STEP]
+            low, high = index.ranges(keys)
+            first = index.first(low)
+            for i in np.flatnonzero(high > low).tolist():
+                row = int(first[i])
+                if self.line_ids[row] == keys[i]:
+                    found[begin + i] = row
+                elif high[i] - low[i] > 1 and (other := self.index_of(keys[i])) is not None:
+                    found[begin + i] = other
+        return found
 
     def by_serial(self, serial: str) -> list[int]:
         return self._by_text("cpe_serial", serial)
 
     def find(self, key: str) -> list[Match]:
         """Every line that `key` names, by the first kind of key that matches anything: line id, customer id, CPE
-        serial or endpoint, login, phone, then street address. Addresses are leases: ask Bindings for those."""
+        serial or endpoint, login, phone (any notation), then street address. Addresses are leases: ask Bindings."""
         key = key.strip()
         if not key:
             return []
@@ -142,9 +143,9 @@ class Inventory:
         for by in (MatchedBy.CUSTOMER_ID, MatchedBy.CPE_SERIAL, MatchedBy.CPE_ENDPOINT, MatchedBy.LOGIN):
             if rows := self._by_text(by.value, key):
                 return [Match(row, by) for row in rows]
-        if phone := phone_key(key):
-            index = self._index("phone", lambda: map(phone_key, iter_column(self.texts["phone"])))
-            rows = [r for r in index.candidates(phone) if phone_key(self.texts["phone"][r]) == phone]
+        for number in self.phones.keys(key):
+            phone = self.texts["phone"]
+            rows = [r for r in self._index("phone").candidates(number) if self.phones.key(phone[r]) == number]
             if rows:
                 return [Match(row, MatchedBy.PHONE) for row in rows]
         return [Match(row, MatchedBy.STREET) for row in self._by_street(key)]
@@ -173,7 +174,11 @@ class Inventory:
 
     def remap(self, newer: "Inventory") -> I32:
         """For each row here, its row in `newer`, or -1 if the line is gone. int32 [n]."""
-        return newer.indices_of(list(iter_column(self.line_ids)))
+        result = np.empty(len(self), np.int32)
+        for low in range(0, len(self), STEP):
+            high = min(low + STEP, len(self))
+            result[low:high] = newer.indices_of(self.line_ids.span(low, high))
+        return result
 
     @cached_property
     def active(self) -> npt.NDArray[np.bool_]:
@@ -203,29 +208,47 @@ class Inventory:
 
     def _by_text(self, name: str, key: str) -> list[int]:
         column = self.texts[name]
-        rows = self._index(name, lambda: iter_column(column)).candidates(key)
-        return [row for row in rows if column[row] == key]
+        return [row for row in self._index(name).candidates(key) if column[row] == key]
 
-    def _by_street(self, key: str) -> list[int]:
+    def _by_street(self, typed: str) -> list[int]:
         street, postcode, city = (self.texts[n] for n in ("street", "postcode", "city"))
-        wanted = street_key(key, "", "")
-        for parts in (3, 2, 1):  # with postcode and city, with the postcode, the street alone
-            texts = partial(_streets, parts, (street, postcode, city))
-            rows = self._index(f"street:{parts}", texts).candidates(wanted)
-            rows = [r for r in rows if _street(parts, (street[r], postcode[r], city[r])) == wanted]
+        for key, rest in street_readings(typed):
+            rows = [
+                r
+                for r in self._index("street").candidates(key)
+                if street_key(street[r]) == key
+                and (not rest or set(rest) <= {*words_of(postcode[r]), *words_of(city[r])})
+            ]
             if rows:
                 return rows
         return []
 
-    def _index(self, name: str, keys: Callable[[], Iterator[str]]) -> KeyIndex:
+    def _index(self, name: str) -> KeyIndex:
         if name not in self._indexes:
-            self._indexes[name] = KeyIndex(keys(), len(self))
+            keys: Iterable[str] = self.texts[name]
+            if name == "phone":
+                keys = map(self.phones.key, keys)
+            elif name == "street":
+                keys = map(street_key, keys)
+            self._indexes[name] = KeyIndex(keys, len(self))
         return self._indexes[name]
+
+    def duplicates(self) -> list[tuple[str, int, int]]:
+        """Line ids that are there more than once: (line_id, line of the file, line of the file where it was first)."""
+        found = []
+        for rows in self._index("line_id").repeated():
+            first: dict[str, int] = {}
+            for row in sorted(rows, key=lambda r: int(self.file_row[r])):
+                line_id, at = self.line_ids[row], int(self.file_row[row])
+                if first.setdefault(line_id, at) != at:
+                    found.append((line_id, at, first[line_id]))
+        return sorted(found, key=lambda f: f[1])
 
     def warm(self) -> None:
         """Build the indexes now rather than at the first lookup."""
-        self.index_of("-")
-        self.find("- no such key 00000 -")
+        for by in MatchedBy:
+            if by is not MatchedBy.ADDRESS:
+                self._index(by.value)
 
 
 LINE_TEXTS = (
@@ -244,26 +267,6 @@ LINE_TEXTS = (
     "city",
     "login",
 )
-
-
-def iter_column(column: StringColumn | CategoryColumn) -> Iterator[str]:
-    if isinstance(column, CategoryColumn):
-        values = column.values
-        yield from (values[c] for c in column.codes.tolist())
-        return
-    step = 65536
-    for low in range(0, len(column), step):
-        yield from column.many(np.arange(low, min(low + step, len(column))))
-
-
-def _street(parts: int, cells: tuple[str, str, str]) -> str:
-    """The key of one address from its first `parts` cells; "" without a street."""
-    return street_key(cells[0], cells[1] if parts > 1 else "", cells[2] if parts > 2 else "") if cells[0] else ""
-
-
-def _streets(parts: int, columns: tuple[StringColumn | CategoryColumn, ...]) -> Iterator[str]:
-    rows: Iterator[tuple[str, str, str]] = zip(*map(iter_column, columns), strict=True)
-    return (_street(parts, row) for row in rows)
 
 
 def format4(address: int) -> str:

@@ -16,10 +16,12 @@ DEFAULT_LEVELS: dict[str, tuple[str, ...]] = {
 class InventorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the lines come from, and how the levels of a path are called per technology.
 
-    `allowed_prefixes`: addresses outside them are refused at load (empty: any unicast address).
+    `allowed_prefixes`: addresses outside them are refused at load (empty: any unicast address). `country`: two letters;
+    how phone numbers without a country code are read.
     """
 
     file: str = "inventory.csv"
     elements_file: str = ""
     allowed_prefixes: tuple[str, ...] = ()
     levels: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=DEFAULT_LEVELS.copy)
+    country: str = "DE"

@@ -4,8 +4,9 @@ Lines are ordered by path, so the lines under an element are one slice: `lo[e]:h
 differences of one cumulative sum; no per-element lists are kept.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,10 @@ class Elements:
 
     def children(self, element: int) -> list[int]:
         return np.flatnonzero(self.parent == element).tolist()
+
+    def named(self, kinds: Sequence[str]) -> "Elements":
+        """The same elements with the names of their levels."""
+        return replace(self, kinds=tuple(kinds))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,13 +127,19 @@ def order_paths(paths: Iterable[str]) -> list[str]:
     return ["/".join(parts) for parts in sorted(seen)]
 
 
-def build_elements(
-    paths: Sequence[str],
-    leaf_of_line: I32,
-    kinds: Sequence[str],
-    details: dict[str, tuple[str, float, float]],
-) -> Elements:
-    """Elements from depth-first `paths` and the (ascending) leaf of each line. `details`: path -> address, lat, lon."""
+class Detail(Protocol):
+    """What may be known of an element beside its lines."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def lat(self) -> float: ...
+    @property
+    def lon(self) -> float: ...
+
+
+def build_elements(paths: Sequence[str], leaf_of_line: I32, details: Mapping[str, Detail]) -> Elements:
+    """Elements, their kinds not named yet, from depth-first `paths` and the (ascending) leaf of each line."""
     index = {path: i for i, path in enumerate(paths)}
     count = len(paths)
     parent = np.full(count, -1, np.int32)
@@ -139,38 +150,54 @@ def build_elements(
             parent[i] = index[above]
             depth[i] = depth[parent[i]] + 1
     # In depth-first order the subtree of i is i:end[i]; its lines are contiguous because lines are sorted by leaf.
-    end = np.arange(1, count + 1, dtype=np.int64)
+    end = list(range(1, count + 1))
+    above_of = parent.tolist()
     for i in range(count - 1, -1, -1):
-        if parent[i] >= 0:
-            end[parent[i]] = max(end[parent[i]], end[i])
+        if above_of[i] >= 0:
+            end[above_of[i]] = max(end[above_of[i]], end[i])
     first = np.searchsorted(leaf_of_line, np.arange(count + 1), "left").astype(np.int32)
-    none = ("", float("nan"), float("nan"))
-    known = [details.get(path, none) for path in paths]
+    lat, lon = np.full(count, np.nan), np.full(count, np.nan)
+    address = [""] * count
+    for path, detail in details.items():
+        i = index[path]
+        address[i], lat[i], lon[i] = detail.address, detail.lat, detail.lon
     return Elements(
         paths=tuple(paths),
         parent=parent,
         depth=depth,
-        kinds=tuple(kinds),
+        kinds=("",) * count,
         lo=first[:-1],
         hi=first[end],
-        address=tuple(k[0] for k in known),
-        lat=np.array([k[1] for k in known], np.float64),
-        lon=np.array([k[2] for k in known], np.float64),
+        address=tuple(address),
+        lat=lat,
+        lon=lon,
     )
 
 
-def build_groups(names: Sequence[str], line: I32, group: I32, lines: int) -> Groups:
-    """Groups from membership pairs (line[k] is in group[k]); `names` are KIND:NAME, sorted; pairs may repeat."""
-    pairs = np.unique(line.astype(np.int64) * max(len(names), 1) + group)
-    line_of = (pairs // max(len(names), 1)).astype(np.int32)
-    group_of = (pairs % max(len(names), 1)).astype(np.int32)
-    order = np.lexsort((line_of, group_of))
+def build_groups(members: Mapping[str, Sequence[I32]], lines: int) -> Groups:
+    """Groups from the lines of each KIND:NAME, in parts that may overlap; `lines` is how many lines there are."""
+    names = sorted(members, key=lambda name: name.partition(":")[::2])
+    rows = [_union(members[name]) for name in names]
+    sizes = np.array([len(r) for r in rows], np.int64)
+    lines_ptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    line = np.concatenate([np.zeros(0, np.int32), *rows])
+    del rows
+    order = np.argsort(line, kind="stable")
+    group = np.repeat(np.arange(len(names), dtype=np.int32), sizes)[order]
+    del order
+    groups_ptr = np.zeros(lines + 1, np.int64)
+    np.cumsum(np.bincount(line, minlength=lines), out=groups_ptr[1:])
     split = [name.partition(":") for name in names]
     return Groups(
         kinds=tuple(s[0] for s in split),
         names=tuple(s[2] for s in split),
-        lines=line_of[order],
-        lines_ptr=np.searchsorted(group_of[order], np.arange(len(names) + 1)).astype(np.int64),
-        groups=group_of,
-        groups_ptr=np.searchsorted(line_of, np.arange(lines + 1)).astype(np.int64),
+        lines=line,
+        lines_ptr=lines_ptr,
+        groups=group,
+        groups_ptr=groups_ptr,
     )
+
+
+def _union(parts: Sequence[I32]) -> I32:
+    """Ascending rows that are in any of the parts, each of which is ascending."""
+    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
