@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData()
 _serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -174,4 +174,28 @@ human_events = Table(
     Column("body", LargeBinary, nullable=False),
     Index("ix_human_events_at", "at_ns"),
     Index("ix_human_events_subject", "subject"),
+)
+
+# Customers' reports. `body` is the verdict as it stood, frozen; `request_id` (given by the client, or null) makes a second
+# click on the same button harmless.
+calls = Table(
+    "calls",
+    metadata,
+    Column("call_id", _serial, primary_key=True, autoincrement=True),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("line_id", String, nullable=False),
+    Column("symptom", String, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("started_ns", BigInteger),
+    Column("by", String, nullable=False),
+    Column("verdict_code", String, nullable=False),
+    Column("incident_id", String, nullable=False),
+    Column("disposition", String, nullable=False),
+    Column("request_id", String),
+    Column("body", LargeBinary, nullable=False),
+    Index("ix_calls_at", "at_ns"),
+    Index("ix_calls_line", "line_id"),
+    Index("ix_calls_incident", "incident_id"),
+    Index("ix_calls_request", "request_id", unique=True),
+    sqlite_autoincrement=True,
 )
