@@ -176,8 +176,8 @@ human_events = Table(
     Index("ix_human_events_subject", "subject"),
 )
 
-# Customers' reports. `body` is the verdict as it stood, frozen; `request_id` (given by the client, or null) makes a second
-# click on the same button harmless.
+# Customers' reports. `body` is the verdict as it stood, frozen; `request_id` (given by the client, or null) makes a
+# second click on the same button harmless.
 calls = Table(
     "calls",
     metadata,
