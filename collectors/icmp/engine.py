@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collectors.icmp.job import CATCH_UP_NS, Job, Priority, Results
+from collectors.icmp.job import TICK_NS, Job, Priority, Results
 from collectors.icmp.lane import Lane
 from collectors.icmp.siphash import U64
 from monitor.records.rounds import I32, U8
 
-TICK_NS = 10_000_000
+CATCH_UP_S = 0.02
 SLICE_NS = 1_000_000_000
 ANSWER_NS = 100_000_000  # results of a request are handed out this often
 
@@ -120,7 +120,7 @@ class Engine:
         """Read, send what is due, and let go of what has waited its time out."""
         now = self._ticked_ns = self._now_ns()
         self._drain()
-        ceiling = max(1.0, self._extra_pps * CATCH_UP_NS / 1e9)
+        ceiling = max(1.0, self._extra_pps * CATCH_UP_S)
         self._tokens = min(ceiling, self._tokens + (now - self._tokens_ns) / 1e9 * self._extra_pps)
         self._tokens_ns = now
         for job in self.jobs:
@@ -139,8 +139,9 @@ class Engine:
             rows = rows[~gone]
         positions = job.positions[rows]
         family = self.table.family[positions]
-        for one in np.unique(family).tolist():
-            mask = family == one
+        kinds = family[:1].tolist() if (family == family[:1]).all() else np.unique(family).tolist()
+        for one in kinds:
+            mask = slice(None) if len(kinds) == 1 else family == one
             mine, where = rows[mask], positions[mask]
             lane = self.lanes.get(one)
             if one == 0:
@@ -211,7 +212,8 @@ class Engine:
         expiries = [at for lane in self.lanes.values() if (at := lane.expires_ns()) is not None]
         hand_out = [self._handed_ns[job.number] + _hand_out_ns(job) for job in self.jobs]
         soonest = min([*due, *expiries, *hand_out], default=None)
-        return None if soonest is None else max(soonest, self._ticked_ns + TICK_NS)
+        tick_ns = min((job.tick_ns for job in self.jobs), default=TICK_NS[0])
+        return None if soonest is None else max(soonest, self._ticked_ns + tick_ns)
 
     def close(self) -> None:
         for lane in self.lanes.values():

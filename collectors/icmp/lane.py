@@ -27,6 +27,7 @@ from monitor.records.rounds import F32, I32, I64, U16
 FULL = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)  # there is no room just now
 PATIENCE = 25  # times a full socket is waited for, a millisecond each, before a probe is given up
 DRAINS = 64  # bounds one drain against a flood
+IDLE_NS = 1_000_000_000
 LEAST_MS = np.float32(0.001)  # a reply took some time: 0 would read as none
 
 
@@ -81,7 +82,7 @@ class Lane:
     def send(self, job: int, rows: I32, probe: int, high: U64, low: U64, between: Callable[[], None]) -> I64:
         """Probe these addresses for rows of a job. Returns when each was sent, int64 [n] ns, 0 where it could not be.
 
-        `between` is called after every batch, to read what has come back meanwhile.
+        `between` is called after every full batch, to read what has come back meanwhile.
         """
         at_ns = np.zeros(len(rows), np.int64)
         done, patience = 0, PATIENCE
@@ -99,7 +100,8 @@ class Lane:
                 at_ns[done : done + sent] = stamps
                 self._enter(job, rows[done : done + sent], probe, stamps, high, low, done, PENDING)
                 done, patience = done + sent, PATIENCE
-            between()
+            if code or count == BATCH:
+                between()
             if not code:
                 continue
             if code in FULL and patience:
@@ -128,7 +130,9 @@ class Lane:
 
     def drain(self) -> list[Replies]:
         """Read and judge all that has arrived."""
-        accepted = []
+        accepted: list[Replies] = []
+        if not len(self.window) and self._now_ns() - self._drained_ns < IDLE_NS:
+            return accepted  # nothing is on its way: what waits is not ours, or late, and can wait a little
         for _ in range(DRAINS):
             started = self._now_ns()
             got = self.transport.receive()
