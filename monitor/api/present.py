@@ -1,0 +1,240 @@
+"""Records as they go over the wire: codes become sentences in both languages, ns become RFC 3339, names are masked."""
+
+import math
+from datetime import tzinfo
+from typing import Literal
+
+from monitor.api import models as m
+from monitor.clock import rfc3339
+from monitor.desk import Candidate, Report
+from monitor.desk.masking import initials, masked_id, masked_phone, masked_street
+from monitor.inventory import Inventory
+from monitor.records import Coded, Etr, Flag, Incident, IncidentKind, Scope, ScopeKind, Verdict, VerdictCode
+from monitor.words import TABLES, say
+
+Tone = Literal["good", "watch", "bad", "planned", "unknown"]
+V = VerdictCode
+TONES: dict[VerdictCode, Tone] = {
+    V.IDENTITY_UNCLEAR: "unknown",
+    V.DATA_STALE: "unknown",
+    V.NOT_OBSERVABLE: "unknown",
+    V.ACCOUNT_SUSPENDED: "planned",
+    V.NOT_YET_ACTIVATED: "planned",
+    V.PLANNED_WORK: "planned",
+    V.KNOWN_OUTAGE: "bad",
+    V.AREA_POWER_CUT: "bad",
+    V.OUTAGE_FORMING: "watch",
+    V.NESTED_FAULT: "bad",
+    V.POWER_AT_HOME: "watch",
+    V.LINE_DOWN_ONLY_HERE: "bad",
+    V.LOGIN_FAILED: "bad",
+    V.DNS_FAULT: "bad",
+    V.UNSTABLE: "watch",
+    V.SLOW_VS_BASELINE: "watch",
+    V.CPE_FAULT: "watch",
+    V.WIFI_ONLY: "watch",
+    V.NO_FAULT_FOUND: "good",
+}
+
+
+def both(coded: Coded, zone: tzinfo) -> m.Both:
+    return m.Both(de=say(coded, "de", zone), en=say(coded, "en", zone))
+
+
+def title(code: str) -> m.Both:
+    german, english = TABLES["desk"][code]
+    return m.Both(de=german, en=english)
+
+
+def said(coded: Coded, zone: tzinfo) -> m.Said:
+    return m.Said(code=coded.code, text=both(coded, zone))
+
+
+def time(at_ns: int | None) -> str | None:
+    return rfc3339(at_ns) if at_ns else None
+
+
+def number(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return round(float(value), 3) if math.isfinite(value) else None
+
+
+def scope(found: Scope) -> m.ScopeOut:
+    return m.ScopeOut(kind=found.kind.value, name=found.name)
+
+
+def etr(found: Etr | None) -> m.EtrOut | None:
+    if found is None:
+        return None
+    return m.EtrOut(
+        at=rfc3339(found.at_ns),
+        source=found.source,
+        promised=found.source == "noc",
+        next_update=time(found.next_update_ns),
+    )
+
+
+def verdict(v: Verdict, zone: tzinfo) -> m.VerdictOut:
+    return m.VerdictOut(
+        code=v.code.value,
+        title=title(f"verdict.{v.code.value}"),
+        tone=TONES[v.code],
+        confidence=v.confidence.value,
+        confidence_text=title(f"confidence.{v.confidence.value}"),
+        since=time(v.since_ns),
+        scope=scope(v.scope) if v.scope else None,
+        incident_id=v.incident_id,
+        etr=etr(v.etr),
+        say=m.Both(
+            de=" ".join(say(c, "de", zone) for c in v.say),
+            en=" ".join(say(c, "en", zone) for c in v.say),
+        ),
+        steps=[said(c, zone) for c in v.steps],
+        do_not=[said(c, zone) for c in v.do_not],
+        evidence=[
+            m.EvidenceOut(code=e.said.code, text=both(e.said, zone), age_s=e.age_s, source=e.source) for e in v.evidence
+        ],
+        disposition=v.disposition,
+        disposition_text=title(f"disposition.{v.disposition}") if v.disposition else None,
+        stale=v.stale,
+        also_seen=[m.Said(code=c.value, text=title(f"verdict.{c.value}")) for c in v.also_seen],
+    )
+
+
+def card(inventory: Inventory, row: int, open_data: bool) -> m.LineCard:
+    """`open_data` False: personal fields are masked."""
+    texts = inventory.texts
+    name, street, phone, customer = (texts[c][row] for c in ("name", "street", "phone", "customer_id"))
+    return m.LineCard(
+        line_id=inventory.line_id(row),
+        path=inventory.elements.paths[int(inventory.leaf[row])],
+        technology=texts["technology"][row],
+        service_class=texts["service_class"][row],
+        status=texts["status"][row] or "active",
+        cpe_model=texts["cpe_model"][row],
+        cpe_firmware=texts["cpe_firmware"][row],
+        customer_id=customer if open_data else masked_id(customer),
+        name=name if open_data else initials(name),
+        street=street if open_data else masked_street(street),
+        city=texts["city"][row],
+        phone=phone if open_data else masked_phone(phone),
+        masked=not open_data,
+    )
+
+
+def candidate(found: Candidate) -> m.CandidateOut:
+    return m.CandidateOut(
+        line_id=found.line_id,
+        name_hint=found.name_hint,
+        customer_hint=found.customer_hint,
+        street_hint=found.street_hint,
+        city=found.city,
+        technology=found.technology,
+    )
+
+
+def brief(i: Incident) -> m.IncidentBrief:
+    return m.IncidentBrief(
+        incident_id=i.incident_id,
+        kind=i.kind.value,
+        status=i.status.value,
+        severity=i.severity.value,
+        scope=scope(i.scope),
+        started_at=rfc3339(i.started_ns),
+        lines_down=i.lines_down,
+        lines_at_risk=i.lines_at_risk,
+        calls=i.calls,
+    )
+
+
+_KINDS: dict[IncidentKind, tuple[str, str]] = {
+    IncidentKind.OUTAGE: ("Störung", "Outage"),
+    IncidentKind.DEGRADED: ("Beeinträchtigung", "Degradation"),
+    IncidentKind.RESOLVER: ("Resolver gestört", "Resolver failing"),
+    IncidentKind.SOURCE: ("Messstation blind", "Prober blind"),
+    IncidentKind.PLANNED: ("Geplante Wartung", "Planned maintenance"),
+}
+
+
+def incident_title(i: Incident) -> m.Both:
+    """Outage: north/ex-12/olt-3"""
+    german, english = _KINDS[i.kind]
+    if i.scope.kind is ScopeKind.AREA:
+        lat, lon, radius = i.scope.name.split(",")
+        where_de = f"Gebiet um {lat}, {lon} ({radius.replace('.', ',')} km)"
+        where_en = f"area around {lat}, {lon} ({radius} km)"
+    elif i.scope.kind is ScopeKind.GROUP:
+        where_de = where_en = i.scope.name.replace(":", " ", 1)
+    else:
+        where_de = where_en = i.scope.name
+    return m.Both(de=f"{german}: {where_de}", en=f"{english}: {where_en}")
+
+
+def incident_fields(i: Incident, zone: tzinfo) -> dict[str, object]:
+    """The fields of IncidentOut."""
+    return {
+        "incident_id": i.incident_id,
+        "kind": i.kind.value,
+        "status": i.status.value,
+        "severity": i.severity.value,
+        "scope": scope(i.scope),
+        "title": incident_title(i),
+        "cause": i.cause,
+        "confidence": round(i.confidence, 3),
+        "started_at": rfc3339(i.started_ns),
+        "detected_at": rfc3339(i.detected_ns),
+        "updated_at": rfc3339(i.updated_ns),
+        "resolved_at": time(i.resolved_ns),
+        "revision": i.revision,
+        "lines_down": i.lines_down,
+        "lines_affected": i.lines_affected,
+        "lines_at_risk": i.lines_at_risk,
+        "lines_observable": i.lines_observable,
+        "explanation": [both(c, zone) for c in i.explanation],
+        "runner_up": scope(i.runner_up) if i.runner_up else None,
+        "runner_up_confidence": round(i.runner_up_confidence, 3),
+        "etr": etr(i.etr),
+        "acked_by": i.acked_by,
+        "acked_at": time(i.acked_ns),
+        "notes": [m.NoteOut(at=rfc3339(n.at_ns), by=n.by, text=n.text) for n in i.notes],
+        "calls": i.calls,
+        "reopened": i.reopened,
+        "parent_id": i.parent_id,
+        "suspects": list(i.suspects),
+    }
+
+
+def incident(i: Incident, zone: tzinfo) -> m.IncidentOut:
+    return m.IncidentOut.model_validate(incident_fields(i, zone))
+
+
+def flag(f: Flag) -> m.FlagOut:
+    return m.FlagOut(
+        subject=f.subject,
+        kind=f.kind.value,
+        reason=f.reason,
+        value=f.value,
+        unit=f.unit,
+        started_at=rfc3339(f.started_ns),
+        detected_at=rfc3339(f.detected_ns),
+        ended_at=time(f.ended_ns),
+    )
+
+
+def call_fields(r: Report) -> dict[str, object]:
+    return {
+        "case_id": r.case_id,
+        "at": rfc3339(r.at_ns),
+        "line_id": r.line_id,
+        "symptom": r.symptom,
+        "words": r.words,
+        "started_at": time(r.started_ns),
+        "by": r.by,
+        "verdict": r.verdict_code,
+        "incident_id": r.incident_id,
+        "disposition": r.disposition,
+    }
+
+
+def call(r: Report) -> m.CallOut:
+    return m.CallOut.model_validate(call_fields(r))

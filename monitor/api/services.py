@@ -1,0 +1,51 @@
+"""What the API is given: ways to read the daemon's state, and the two ways to say something to it.
+
+Everything is a function or a thread-safe object, so that the API neither owns nor runs any of it.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+
+from collectors.base import Health
+from correlation.view import EngineView
+from monitor.api.settings import ApiSettings
+from monitor.clock import Clock
+from monitor.inventory import Bindings, Inventory
+from monitor.metrics import Metrics
+from monitor.records import Event
+from monitor.store.samples import SampleStore
+from monitor.store.state import StateStore
+
+
+def _nothing(_: Sequence[int]) -> None:
+    return None
+
+
+def _no_health() -> Sequence[Health]:
+    return ()
+
+
+@dataclass(slots=True)
+class Services:
+    """`submit` returns once the event is in the journal, and raises monitor.bus.IntakeFull.
+
+    `request_probe(rows)` asks for a live probe of inventory rows now and never blocks; `ready()` says whether the
+    engine runs; `zone` is where the people are, `source` the name of this daemon.
+    """
+
+    view: Callable[[], EngineView]
+    inventory: Callable[[], Inventory]
+    bindings: Callable[[], Bindings]
+    state: StateStore
+    submit: Callable[[Event], Awaitable[None]]
+    clock: Clock
+    metrics: Metrics
+    settings: ApiSettings = field(default_factory=ApiSettings)
+    samples: SampleStore | None = None
+    request_probe: Callable[[Sequence[int]], None] = _nothing
+    health: Callable[[], Sequence[Health]] = _no_health
+    ready: Callable[[], bool] = lambda: True
+    zone: tzinfo = UTC
+    source: str = "default"
+    version: str = ""
