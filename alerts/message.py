@@ -75,7 +75,7 @@ class Writer:
         incident = alert.incident
         news = [one_line(self.words(coded), VALUE_LIMIT) for coded in self.news(told, alert)]
         return Message(
-            incident_id=incident.incident_id,
+            incident_id=one_line(incident.incident_id, VALUE_LIMIT),
             revision=incident.revision,
             at_ns=alert.at_ns,
             mark=_MARKS.get(incident.status, "🔴"),
@@ -179,7 +179,11 @@ class Writer:
         return status
 
     def _url(self, incident: Incident) -> str:
-        return f"{self._page_url}/incidents/{quote(incident.incident_id, safe='')}" if self._page_url else ""
+        return (
+            f"{self._page_url}/incidents/{quote(incident.incident_id, safe='', errors='replace')}"
+            if self._page_url
+            else ""
+        )
 
     def _word(self, name: str, /, **params: str | int | float) -> str:
         return self.words(Coded(f"alert_{name}", params))

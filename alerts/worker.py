@@ -117,7 +117,9 @@ class Worker:
         moment = Moment(now_ns, self.name, self._receiver.update_s, self._receiver.in_place)
         judged = run_stages(self._stages, items, moment)
         for stop in judged.stopped:
-            await self._note_stop(stop)
+            # What only has to wait a moment is not worth a write, unless it would hide what stands behind it.
+            if stop.until_ns is None or len(deliveries) == BATCH:
+                await self._note_stop(stop)
         if judged.survivors:
             await self._finish(self._tell(min(judged.survivors, key=by_urgency)))
             return 0

@@ -77,6 +77,7 @@ class Pacer:
         self._interval_ns = int(interval_s * NS)
         self._free_ns = 0
         self._turn = asyncio.Lock()
+        self.waiting = False  # somebody waits for a turn
 
     @property
     def free_ns(self) -> int:
@@ -87,7 +88,11 @@ class Pacer:
         """Wait for one's turn and take it."""
         async with self._turn:
             while (wait_ns := self._free_ns - self._clock.now_ns()) > 0:
-                await self._clock.sleep(wait_ns / NS)
+                self.waiting = True
+                try:
+                    await self._clock.sleep(wait_ns / NS)
+                finally:
+                    self.waiting = False
             self._free_ns = self._clock.now_ns() + self._interval_ns
 
     def quiet_until(self, at_ns: int) -> None:
