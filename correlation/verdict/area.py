@@ -96,7 +96,7 @@ def planned_work(f: LineFacts) -> Finding | None:
     for incident, _ in f.incidents:
         if incident.kind is not IncidentKind.PLANNED or incident.status is IncidentStatus.RESOLVED:
             continue
-        end = incident.etr.at_ns if incident.etr else None
+        end = incident.etr.at_ns if incident.etr else _window_end(incident)
         if incident.started_ns > f.now_ns or (end is not None and end < f.now_ns):
             continue
         said = coded("say.planned_work", **since(f, end, "end")) if end else coded("say.planned_work_open")
@@ -116,6 +116,14 @@ def planned_work(f: LineFacts) -> Finding | None:
             incident_id=incident.incident_id,
             etr=incident.etr,
         )
+    return None
+
+
+def _window_end(incident: Incident) -> int | None:
+    """The announced end stands in the explanation, where there is one."""
+    for said in incident.explanation:
+        if isinstance(end := said.params.get("until_ns"), int):
+            return end
     return None
 
 

@@ -10,6 +10,7 @@ from correlation.verdict import RULES, judge, unclear
 from monitor.clock import NS
 from monitor.inventory import Inventory, Observability
 from monitor.records import (
+    Coded,
     Confidence,
     FlagKind,
     IncidentKind,
@@ -81,6 +82,16 @@ def blind_elsewhere(s: Scene) -> None:
 
 def planned(s: Scene) -> None:
     s.incident(f"element:{OLT}", kind=IncidentKind.PLANNED, etr=promised())
+
+
+def planned_and_explained(s: Scene) -> None:
+    said = Coded("maintenance", {"until_ns": NOW + 60 * NS})
+    s.incident(f"element:{OLT}", kind=IncidentKind.PLANNED, explanation=(said,))
+
+
+def planned_over_by_explanation(s: Scene) -> None:
+    said = Coded("maintenance", {"until_ns": NOW - 60 * NS})
+    s.incident(f"element:{OLT}", kind=IncidentKind.PLANNED, explanation=(said,))
 
 
 def planned_over(s: Scene) -> None:
@@ -297,6 +308,8 @@ CASES: list[tuple[Callable[[Scene], None], VerdictCode]] = [
     (blind_and_down, V.DATA_STALE),
     (blind_elsewhere, V.NO_FAULT_FOUND),
     (planned, V.PLANNED_WORK),
+    (planned_and_explained, V.PLANNED_WORK),
+    (planned_over_by_explanation, V.NO_FAULT_FOUND),
     (planned_over, V.NO_FAULT_FOUND),
     (planned_later, V.NO_FAULT_FOUND),
     (outage, V.KNOWN_OUTAGE),
