@@ -53,6 +53,22 @@ class DeadLetter(msgspec.Struct, frozen=True):
     at_ns: int
 
 
+class DeliveryState(msgspec.Struct, frozen=True):
+    """What stands about one incident and one receiver; see the table `deliveries`. `note`: the last error or reason."""
+
+    receiver: str
+    incident_id: str
+    sent_revision: int
+    settled_revision: int
+    sending_revision: int
+    reference: str
+    attempts: int
+    next_attempt_ns: int
+    note: str
+    dead: bool
+    changed_ns: int
+
+
 class Outbox:
     def __init__(self, store: StateStore) -> None:
         self._store = store
@@ -155,6 +171,15 @@ class Outbox:
         with self._store.read() as connection:
             query = select(d.reference).where(d.receiver == receiver, d.incident_id == incident_id)
             return connection.scalar(query) or ""
+
+    def states(self, incident_id: str) -> list[DeliveryState]:
+        """What became of an incident at every receiver that has had to do with it, by name."""
+        d = t.deliveries.c
+        columns = [d.receiver, d.incident_id, d.sent_revision, d.settled_revision, d.sending_revision, d.reference]
+        columns += [d.attempts, d.next_attempt_ns, d.last_error, d.dead, d.changed_ns]
+        with self._store.read() as connection:
+            rows = connection.execute(select(*columns).where(d.incident_id == incident_id).order_by(d.receiver))
+            return [DeliveryState(*row) for row in rows]
 
     def waiting(self, receiver: str) -> int:
         """How many incidents have news for this receiver, due or not."""
