@@ -19,14 +19,15 @@ from alerts.settings import EmailSettings
 from alerts.text import one_line
 
 SUBJECT_LIMIT = 160
+_POLICY = SMTP.clone(cte_type="7bit")  # not every server on the way takes 8bit
 
 
 def message_id(incident_id: str, domain: str, revision: int | None = None) -> str:
     """`revision` None: of the incident's first mail."""
     slug = re.sub(r"[^A-Za-z0-9]+", "-", incident_id[:40]).strip("-")
     digest = hashlib.sha256(incident_id.encode("utf-8", "replace")).hexdigest()[:16]
-    tail = "" if revision is None else f".r{revision}"
-    return f"<faultline.{slug}.{digest}{tail}@{domain}>"
+    parts = ["faultline", slug, digest, "" if revision is None else f"r{revision}"]
+    return f"<{'.'.join(part for part in parts if part)}@{domain}>"
 
 
 def subject_of(message: Message) -> str:
@@ -37,7 +38,7 @@ def compose(message: Message, settings: EmailSettings, handle: Mapping[str, str]
     """`handle`: message_id, last_id and subject of the thread; empty for the first mail."""
     domain = settings.sender.rpartition("@")[2]
     first = handle.get("message_id", "")
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=_POLICY)
     mail["From"] = settings.sender
     mail["To"] = ", ".join(settings.recipients)
     mail["Date"] = format_datetime(datetime.fromtimestamp(message.at_ns // 1_000_000_000, UTC))
