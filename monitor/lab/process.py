@@ -24,7 +24,7 @@ from typing import IO
 
 # Runs in a fresh interpreter instead of preexec_fn, which may deadlock when the parent has threads.
 _LAUNCHER = """
-import ctypes, os, signal, sys
+import ctypes, os, resource, signal, sys
 parent, said, netns, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
 libc = ctypes.CDLL(None, use_errno=True)
 def check(result, what):
@@ -40,6 +40,10 @@ try:
         fd = os.open(netns, os.O_RDONLY)
         check(libc.setns(fd, 0x40000000), "setns to " + netns)
         os.close(fd)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:  # a broker needs one a router
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     os.set_inheritable(said, False)
     os.execvp(command[0], command)
 except OSError as error:
