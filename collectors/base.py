@@ -7,7 +7,7 @@ folder and a line in `collectors.registry`.
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -70,6 +70,7 @@ class Collector(Protocol):
         ...
 
 
+@runtime_checkable
 class Prober(Collector, Protocol):
     def request(self, request: ProbeRequest) -> None:
         """Probe these now, within budgets and caps; never blocks. Answers come as rounds with the request_id."""
