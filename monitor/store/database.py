@@ -26,7 +26,48 @@ LOCK_NAME = "faultline.lock"
 ADVISORY_KEY = 0x6661756C74  # "fault", for PostgreSQL's advisory lock
 
 
-class Database:
+class SqlFile:
+    """An SQLite file without a schema of its own: `read`, `write`, `close` as in Database."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.engine = open_sqlite(URL.create("sqlite", database=str(path)))
+        self._writing = threading.Lock()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent snapshot for as long as the block lasts."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction; committed when the block ends, rolled back when it raises."""
+        with self._writing, self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_S})
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions on its own
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+class Database(SqlFile):
     """`url` is an SQLAlchemy URL ("sqlite:////var/lib/faultline/state.sqlite", "postgresql+pg8000://...") or the path
     of an SQLite file, whose folder is made when missing. The schema is brought up to date.
 
@@ -63,26 +104,11 @@ class Database:
 
     def _open(self) -> Engine:
         try:
-            if not self.is_sqlite:
-                return create_engine(self.url, pool_pre_ping=True)
-            engine = create_engine(self.url, connect_args={"timeout": BUSY_S})
+            return open_sqlite(self.url) if self.is_sqlite else create_engine(self.url, pool_pre_ping=True)
         except ModuleNotFoundError as error:
             raise StoreProblem(f"{self.name}: the driver {error.name} is not installed") from None
         except (ArgumentError, NoSuchModuleError) as error:
             raise StoreProblem(f"{self.name} is not a database Faultline knows: {error}") from None
-
-        @event.listens_for(engine, "connect")
-        def _connected(connection: Any, _record: object) -> None:
-            connection.isolation_level = None  # the driver must not begin transactions on its own
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
-                connection.execute(f"PRAGMA {pragma}")
-
-        @event.listens_for(engine, "begin")
-        def _begun(connection: Connection) -> None:
-            mode = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
-            connection.exec_driver_sql(f"BEGIN {mode}")
-
-        return engine
 
     def _migrate(self) -> None:
         with self.engine.connect() as connection:
@@ -94,17 +120,6 @@ class Database:
 
         with self.write() as connection:
             upgrade(connection, self.name)
-
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction; committed when the block ends, rolled back when it raises."""
-        with self._writing, self.engine.connect().execution_options(writes=True) as connection, connection.begin():
-            yield connection
 
     def insert_new(self, table: Table) -> Any:
         """INSERT that leaves rows alone whose key is already there."""
@@ -151,7 +166,7 @@ class Database:
         if self._lock_connection is not None:
             self._lock_connection.close()
             self._lock_connection = None
-        self.engine.dispose()
+        super().close()
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None

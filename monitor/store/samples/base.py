@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from monitor.clock import NS
 from monitor.inventory import Inventory
-from monitor.records import Change, LineValues, ProbeRound, ValueKind
+from monitor.records import Change, LineValues, ProbeRound, TargetKind, ValueKind
 from monitor.records.rounds import F32, I64, U8
 
 MS = 1_000_000
@@ -97,8 +97,9 @@ class SampleStore(Protocol):
         """Incident changes, for annotations; the embedded engine has them in SQL already."""
         ...
 
-    def flush(self) -> None:
-        """Wait until everything appended so far is on this machine's disk. Raises StoreProblem when it cannot be."""
+    def flush(self) -> bool:
+        """Wait until everything appended so far is on this machine's disk; False when it cannot be (a trouble says
+        why): then `last_seq` tells what the journal must still keep."""
         ...
 
     def last_seq(self) -> int:
@@ -112,6 +113,12 @@ class SampleStore(Protocol):
     def values_history(
         self, line_id: str, kind: ValueKind, start_ns: int, end_ns: int, max_points: int = 500
     ) -> ValuesHistory: ...
+
+    def target_history(
+        self, kind: TargetKind, name: str, start_ns: int, end_ns: int, max_points: int = 500
+    ) -> LineHistory:
+        """Of a resolver or reference (by name) or a probed element (by path)."""
+        ...
 
     def element_history(self, path: str, start_ns: int, end_ns: int, max_points: int = 500) -> ElementHistory:
         """Of a region, exchange or access node ("": the whole network), from the finest roll-up that fits."""
