@@ -115,8 +115,10 @@ def _line_of(text: str, parts: list[str]) -> int:
             table = head[1].replace(" ", "")
             if names and table.split(".") == names[: table.count(".") + 1]:
                 best = number
-        elif names and re.match(rf'\s*"?{re.escape(names[-1])}"?\s*=', line) and (
-            table.split(".") == names[:-1] or (not table and len(names) == 1)
+        elif (
+            names
+            and re.match(rf'\s*"?{re.escape(names[-1])}"?\s*=', line)
+            and (table.split(".") == names[:-1] or (not table and len(names) == 1))
         ):
             return number
     return best

@@ -7,7 +7,6 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from correlation.engine import Engine
 from monitor.app import inventory_files
 from monitor.app.core import Arrays, Core
@@ -36,6 +35,7 @@ class Parts:
     state: StateStore
     samples: SampleStore
     core: Core
+    copies: Path  # of the inventory files
     replayed: int  # steps taken from the journal
 
 
@@ -74,7 +74,7 @@ def start(settings: Settings, clock: Clock, metrics: Metrics) -> Parts:
         replayed = _resume(core, settings, saved, inventory, mark)
     core.save_snapshot()
     inventory_files.drop_copies(copies, {core.inventory_mark})
-    return Parts(settings, clock, metrics, core.intake, state, samples, core, replayed)
+    return Parts(settings, clock, metrics, core.intake, state, samples, core, copies, replayed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,8 @@ def _resume(core: Core, settings: Settings, saved: _Saved, inventory: Inventory,
         older = kept
     core.inventory, core.inventory_mark = older, saved.mark
     names = tuple(resolver.name for resolver in settings.dns.resolvers)
-    core.engine = Engine.restore(
-        older, settings.correlation, saved.part("engine"), settings.icmp.references, names
-    )
-    core.bindings = Bindings.restore(
-        older, saved.part("bindings"), AddressRules(settings.inventory.allowed_prefixes)
-    )
+    core.engine = Engine.restore(older, settings.correlation, saved.part("engine"), settings.icmp.references, names)
+    core.bindings = Bindings.restore(older, saved.part("bindings"), AddressRules(settings.inventory.allowed_prefixes))
     steps = core.recover(saved.seq)
     if older is not inventory:
         core.reload(inventory, mark)
@@ -129,5 +125,3 @@ def _resume(core: Core, settings: Settings, saved: _Saved, inventory: Inventory,
 
 def _open(core: Core) -> int:
     return sum(1 for incident in core.view.incidents if incident.resolved_ns is None)
-
-

@@ -31,6 +31,6 @@ def run(config: Path) -> int:
     from monitor.app.daemon import run_daemon
 
     try:
-        return asyncio.run(run_daemon(settings, config))
+        return asyncio.run(run_daemon(settings))
     except StoreProblem as error:
         raise RunFailed(str(error)) from None

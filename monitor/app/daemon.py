@@ -1,0 +1,228 @@
+"""`faultline run`: wires the parts, watches them, and ends them in order.
+
+The event loop runs API, collectors and alerts as supervised tasks. Only the core is different: without it nothing is
+true, so its failure ends the daemon (exit code 1), and the service manager starts it again from its journal.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from alerts.chain import build_chain
+from collectors.base import Collector, CollectorContext, Health, Prober
+from collectors.registry import COLLECTORS, build
+from monitor import __version__
+from monitor.api import Services, serve
+from monitor.app import inventory_files
+from monitor.app.core import Hooks
+from monitor.app.notify import notify, watchdog_interval_s
+from monitor.app.settings import Settings
+from monitor.app.startup import start
+from monitor.app.tasks import supervise
+from monitor.clock import NS, Clock, SystemClock
+from monitor.inventory import InputProblems, Inventory
+from monitor.metrics import Metrics
+from monitor.records import Change, ProbeRequest, RequestReason
+from monitor.store.outbox import Outbox
+
+log = logging.getLogger("faultline")
+LOOKUP_PROBES, LOOKUP_DEADLINE_S = 3, 3.0
+LOOKUP_IDS = 1 << 40  # request ids of look-ups; the engine counts its own from 1
+STUCK_S = 60.0  # a core that has not stepped for so long is not alive
+
+
+async def run_daemon(settings: Settings, clock: Clock | None = None) -> int:
+    """Run until told to stop; returns the exit code. Raises InputProblems, SecretProblem or StoreProblem at start."""
+    daemon = Daemon(settings, clock or SystemClock())
+    return await daemon.run()
+
+
+class Daemon:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.metrics = Metrics()
+        self.parts = start(settings, clock, self.metrics)
+        self.core = core = self.parts.core
+        self._thread = threading.Thread(target=core.run, name="core", daemon=True)
+        context = CollectorContext(
+            inventory=lambda: core.inventory,
+            bindings=lambda: core.bindings,
+            sink=self.parts.intake,
+            clock=clock,
+            metrics=self.metrics,
+            source=settings.daemon.source,
+        )
+        enabled = [name for name in COLLECTORS if getattr(settings, name).enabled]
+        self.collectors: list[Collector] = [build(name, getattr(settings, name), context) for name in enabled]
+        self.probers = [collector for collector in self.collectors if isinstance(collector, Prober)]
+        zone = ZoneInfo(settings.daemon.zone)
+        self.chain = build_chain(settings.alerts, Outbox(self.parts.state), self.metrics, clock, zone)
+        self.services = Services(
+            view=lambda: core.view,
+            inventory=lambda: core.inventory,
+            bindings=lambda: core.bindings,
+            state=self.parts.state,
+            submit=self.parts.intake.submit,
+            clock=clock,
+            metrics=self.metrics,
+            settings=settings.api,
+            samples=self.parts.samples,
+            request_probe=self._probe_lines,
+            health=self._health,
+            ready=lambda: self._thread.is_alive() and not self._stuck(),
+            zone=zone,
+            source=settings.daemon.source,
+            version=__version__,
+        )
+        self._stopping = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._lookups = 0
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        core = self.core
+
+        def soon(call: Callable[..., object], *arguments: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended
+                loop.call_soon_threadsafe(call, *arguments)
+
+        core.hooks = Hooks(
+            request=lambda request: soon(self._request, request),
+            rebound=lambda lines: soon(self._rebound, lines),
+            changed=self._changed,
+            reloaded=lambda: soon(self._reloaded),
+            failed=lambda error: soon(self._core_failed, error),
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        # What was made until now lives as long as the daemon: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+        self._thread.start()
+        tasks = [self._supervised(collector.name, collector.run) for collector in self.collectors]
+        tasks.append(self._supervised("alerts", self.chain.run))
+        if self.settings.api.enabled:
+            tasks.append(self._supervised("api", lambda: serve(self.services)))
+        tasks.append(asyncio.create_task(self._watchdog(), name="watchdog"))
+        log.info("running: %d lines, %d elements", len(core.inventory), len(core.inventory.elements))
+        notify("READY=1")
+        try:
+            await self._stopping.wait()
+        finally:
+            notify("STOPPING=1")
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self._end)
+        if self._failure is not None:
+            log.critical("the engine failed (%s): ending, to be started again from the journal", self._failure)
+            return 1
+        log.info("ended")
+        return 0
+
+    def _supervised(self, name: str, work: Callable[[], object]) -> "asyncio.Task[None]":
+        return asyncio.create_task(supervise(name, work, self.metrics, self.clock), name=name)  # type: ignore[arg-type]
+
+    def _end(self) -> None:
+        self.core.stop()
+        self._thread.join(20)
+        self.parts.samples.close()
+        self.parts.core.journal.close()
+        self.parts.state.close()
+
+    async def _watchdog(self) -> None:
+        """Tell systemd that we are alive while the core steps."""
+        interval_s = watchdog_interval_s()
+        while interval_s is not None:
+            if not self._stuck():
+                notify("WATCHDOG=1")
+            await asyncio.sleep(interval_s)
+        await asyncio.Event().wait()
+
+    def _stuck(self) -> bool:
+        stepped = self.core.stepped_ns
+        return stepped > 0 and self.clock.now_ns() - stepped > STUCK_S * NS
+
+    # -- what the core tells, on the loop (but _changed) ------------------------------------------------------------
+
+    def _request(self, request: ProbeRequest) -> None:
+        for prober in self.probers:
+            prober.request(request)
+
+    def _rebound(self, lines: Sequence[int]) -> None:
+        for collector in self.collectors:
+            collector.rebound(lines)
+
+    def _changed(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if (i := change.incident) is not None:
+                log.info("%s %s %s %s: %d lines", i.incident_id, change.what, i.kind, i.scope.name, i.lines_affected)
+        self.chain.nudge()
+
+    def _reloaded(self) -> None:
+        for collector in self.collectors:
+            collector.reload()
+        inventory_files.drop_copies(self.parts.copies, {self.core.inventory_mark})
+        log.info(
+            "inventory reloaded: %d lines, generation %d", len(self.core.inventory), self.core.inventory.generation
+        )
+
+    def _core_failed(self, error: BaseException) -> None:
+        self._failure = error
+        self._stopping.set()
+
+    # -- what people and the outside ask ----------------------------------------------------------------------------
+
+    def _health(self) -> list[Health]:
+        receivers = [Health(h.name, h.ok, h.text) for h in self.chain.health()]
+        return [collector.health() for collector in self.collectors] + receivers
+
+    def _probe_lines(self, rows: Sequence[int]) -> None:
+        """A live check for an agent: probed now, within the prober's budgets."""
+        self._lookups += 1
+        request = ProbeRequest(
+            request_id=LOOKUP_IDS + self._lookups,
+            target=np.asarray(rows, np.int32),
+            count=LOOKUP_PROBES,
+            deadline_ns=self.clock.now_ns() + int(LOOKUP_DEADLINE_S * NS),
+            reason=RequestReason.LOOKUP,
+            generation=self.core.inventory.generation,
+        )
+        self._request(request)
+
+    def _reload(self) -> None:
+        """SIGHUP: read the inventory again; a file with a mistake is refused and the old one stays."""
+        if self._reloading is not None and not self._reloading.done():
+            log.warning("a reload is under way already")
+            return
+        self._reloading = asyncio.create_task(self._read_inventory(), name="reload")
+
+    async def _read_inventory(self) -> None:
+        notify("RELOADING=1")
+        try:
+            newer, mark = await asyncio.to_thread(self._load)
+        except InputProblems as error:
+            log.error("the inventory is not reloaded, the old one stays in force: %s", error)
+            self.metrics.troubles.begin("inventory", f"not reloaded: {error}", self.clock.now_ns())
+            return
+        finally:
+            notify("READY=1")
+        self.metrics.troubles.end("inventory", self.clock.now_ns())
+        self.core.replace_inventory(newer, mark)
+
+    def _load(self) -> tuple[Inventory, str]:
+        mark = inventory_files.mark_of(self.settings.inventory)
+        newer = inventory_files.load(self.settings.inventory, self.core.inventory.generation + 1)
+        inventory_files.keep_copy(self.settings.inventory, mark, self.parts.copies)
+        return newer, mark
