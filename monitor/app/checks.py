@@ -52,9 +52,8 @@ def check_inventory(settings: Settings) -> Checked:
     seen = int((reasons == Observability.OBSERVABLE).sum())
     words = [f"{len(inventory)} lines, {len(inventory.elements)} elements, {len(inventory.groups)} groups"]
     words.append(f"{seen} lines can be pinged")
-    for reason in Observability:
-        if reason is not Observability.OBSERVABLE and (count := int((reasons == reason).sum())):
-            words.append(f"{count} not: {reason.name.lower()}")
+    counts = {r.name.lower(): int((reasons == r).sum()) for r in Observability if r is not Observability.OBSERVABLE}
+    words += [f"{count} not: {reason}" for reason, count in counts.items() if count]
     return Checked("inventory", True, ", ".join(words))
 
 
@@ -64,9 +63,7 @@ def check_folder(settings: Settings) -> Checked:
     while not there.exists():
         there = there.parent
     if not os.access(there, os.W_OK | os.X_OK):
-        return Checked(
-            "store", False, f"{there} cannot be written by this user: give it the right, or set store.folder"
-        )
+        return Checked("store", False, f"{there} cannot be written by this user: allow it, or set store.folder")
     return Checked("store", True, f"{folder} can be written")
 
 
@@ -96,7 +93,7 @@ async def check_resolvers(settings: Settings) -> list[Checked]:
         async with Asker(resolver.address, resolver.port) as asker:
             answers = await asker.ask_all(questions, settings.dns.timeout_s)
         wrong = [
-            f"{question.settings.name} {question.settings.type}: {answer.outcome}{': ' * bool(answer.detail)}{answer.detail}"
+            f"{question.settings.name} {question.settings.type}: {answer.outcome} {answer.detail}".rstrip()
             for question, answer in zip(questions, answers, strict=True)
             if answer.outcome is not Outcome.OK
         ]

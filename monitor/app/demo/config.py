@@ -1,0 +1,58 @@
+"""The daemon's configuration for a virtual provider, written as a user would write it."""
+
+from pathlib import Path
+
+from monitor.lab.provider import PROBE_ANSWER, PROBE_NAME, VirtualProvider
+
+INTERVAL_S = 10.0
+
+
+def write_config(provider: VirtualProvider, folder: Path, port: int, interval_s: float = INTERVAL_S) -> Path:
+    """faultline.toml in `folder`; `port` 0 lets the daemon take a free one. Returns the file."""
+    text = f"""\
+[inventory]
+file = "{provider.inventory_file}"
+elements_file = "{provider.elements_file}"
+
+[store]
+folder = "data"
+
+[icmp]
+interval_s = {interval_s}
+netns = "{provider.prober_netns}"
+wire = "{provider.wire_socket}"
+
+[dns]
+enabled = true
+interval_s = {min(interval_s, 5.0)}
+timeout_s = 1.0
+
+[[dns.names]]
+name = "{PROBE_NAME}"
+expect = ["{PROBE_ANSWER}"]
+
+[cpe]
+enabled = true
+host = "{provider.broker.host}"
+port = {provider.broker.port}
+
+[api]
+port = {port}
+"""
+    for reference in provider.references:
+        text += f"""
+[[icmp.references]]
+name = "{reference.name}"
+address = "{reference.address}"
+element = "{reference.element}"
+"""
+    for resolver in provider.resolvers:
+        text += f"""
+[[dns.resolvers]]
+name = "{resolver.name}"
+address = "{resolver.host}"
+port = {resolver.port}
+"""
+    file = folder / "faultline.toml"
+    file.write_text(text)
+    return file

@@ -1,0 +1,124 @@
+"""Watches a running daemon through its API, as anybody could, and says each news in one readable line."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from monitor.app.demo.report import Found
+from monitor.app.errors import RunFailed
+from monitor.clock import parse_time
+
+Say = Callable[[str], None]
+
+
+def _seconds(text: str) -> float:
+    return parse_time(text) / 1e9
+
+
+class Watch:
+    """Polls incidents, flags and chosen lines. `found` is everything that was ever said, by reference."""
+
+    def __init__(self, url: str, key: str, say: Say, zero_s: float) -> None:
+        self._client = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=10.0, trust_env=False
+        )
+        self._say = say
+        self._zero_s = zero_s
+        self._status: dict[str, str] = {}
+        self.found: dict[str, Found] = {}
+
+    def close(self) -> None:
+        self._client.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Raises RunFailed when the daemon does not answer as it should."""
+        try:
+            answer = self._client.get(path, params=query)
+        except httpx.HTTPError as error:
+            raise RunFailed(f"the daemon does not answer {path}: {error}") from None
+        if answer.status_code != 200:
+            raise RunFailed(f"the daemon answers {path} with {answer.status_code}: {answer.text[:200]}")
+        return answer.json()
+
+    def ready(self) -> bool:
+        try:
+            return self._client.get("/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def poll(self, suspects: Sequence[str], now_s: float) -> None:
+        """Take in what is new. `suspects`: line_ids whose own state is asked for."""
+        for incident in self.get("/api/v1/incidents", status="all", limit=200)["items"]:
+            if incident["status"] != "suspected":
+                self._incident(incident, now_s)
+        for flag in self.get("/api/v1/flags")["items"]:
+            self._flag(flag, now_s)
+        for line_id in suspects:
+            self._line(line_id, now_s)
+
+    def _incident(self, incident: dict[str, Any], now_s: float) -> None:
+        ref, status, scope = incident["incident_id"], incident["status"], incident["scope"]
+        new = self._status.get(ref) != status
+        self._status[ref] = status
+        known = self.found.get(ref)
+        if known and not new and len(known.lines) == min(incident["lines_affected"], 1000):
+            return
+        detail = self.get(f"/api/v1/incidents/{ref}")
+        text = " ".join(both["en"] for both in incident["explanation"])
+        self.found[ref] = Found(
+            ref=ref,
+            kind=incident["kind"],
+            scope_kind=scope["kind"],
+            scope_name=scope["name"],
+            lines=frozenset(detail["lines"]),
+            at_s=known.at_s if known else min(now_s, _first_open_s(detail, now_s)),
+            started_s=_seconds(incident["started_at"]),
+            text=text,
+        )
+        if new:
+            word = {"open": incident["kind"].upper(), "recovering": "recovering", "resolved": "resolved"}[status]
+            reach = f"{incident['lines_affected']} of {incident['lines_at_risk']} lines"
+            because = f"  {text}" if status == "open" else ""
+            self._news(f"{word:10} {scope['kind']} {scope['name']}  {reach}{because}", now_s)
+
+    def _flag(self, flag: dict[str, Any], now_s: float) -> None:
+        ref = f"{flag['subject']}|{flag['kind']}|{flag['started_at']}"
+        if ref in self.found:
+            return
+        kind, _, name = flag["subject"].rpartition(":") if flag["subject"].startswith("element:") else ("line", "", "")
+        name = name or flag["subject"]
+        self.found[ref] = Found(
+            ref=ref,
+            kind=flag["kind"],
+            scope_kind=kind,
+            scope_name=name,
+            lines=frozenset([name] if kind == "line" else []),
+            at_s=_seconds(flag["detected_at"]),
+            started_s=_seconds(flag["started_at"]),
+            text=f"{flag['reason']} {flag['value']:.1f} {flag['unit']}",
+        )
+        self._news(
+            f"{flag['kind'].upper():10} {kind} {name}  {flag['reason']}: {flag['value']:.1f} {flag['unit']}", now_s
+        )
+
+    def _line(self, line_id: str, now_s: float) -> None:
+        ref = f"{line_id}|down"
+        if ref in self.found:
+            return
+        line = self.get(f"/api/v1/lines/{line_id}")
+        if line["state"] != "down" or line["incident"]:
+            return
+        self.found[ref] = Found(ref, "down", "line", line_id, frozenset([line_id]), now_s, now_s, "this line alone")
+        self._news(f"{'DOWN':10} line {line_id}  {line['verdict']['title']['en']}", now_s)
+
+    def _news(self, text: str, now_s: float) -> None:
+        clock = datetime.fromtimestamp(now_s).astimezone().strftime("%H:%M:%S")
+        self._say(f"{clock} +{now_s - self._zero_s:4.0f} s  {text}")
+
+
+def _first_open_s(detail: dict[str, Any], otherwise: float) -> float:
+    """When the incident first was more than suspected, from its history (UTC seconds)."""
+    opened = [_seconds(step["at"]) for step in detail["history"] if step["status"] not in ("suspected", "withdrawn")]
+    return min(opened, default=otherwise)
