@@ -19,7 +19,7 @@ from alerts.chain import build_chain
 from collectors.base import Collector, CollectorContext, Health, Prober
 from collectors.registry import COLLECTORS, build
 from monitor import __version__
-from monitor.api import Services, serve
+from monitor.api import Services, create_app, listen, serve
 from monitor.app import inventory_files
 from monitor.app.core import Hooks
 from monitor.app.notify import notify, watchdog_interval_s
@@ -82,6 +82,8 @@ class Daemon:
             source=settings.daemon.source,
             version=__version__,
         )
+        # Bound before anything runs: an address that is taken stops the start.
+        self._listening = listen(settings.api) if settings.api.enabled else None
         self._stopping = asyncio.Event()
         self._failure: BaseException | None = None
         self._reloading: asyncio.Task[None] | None = None
@@ -113,7 +115,7 @@ class Daemon:
         tasks = [self._supervised(collector.name, collector.run) for collector in self.collectors]
         tasks.append(self._supervised("alerts", self.chain.run))
         if self.settings.api.enabled:
-            tasks.append(self._supervised("api", lambda: serve(self.services)))
+            tasks.append(self._supervised("api", self._serve))
         tasks.append(asyncio.create_task(self._watchdog(), name="watchdog"))
         log.info("running: %d lines, %d elements", len(core.inventory), len(core.inventory.elements))
         notify("READY=1")
@@ -133,6 +135,10 @@ class Daemon:
 
     def _supervised(self, name: str, work: Callable[[], object]) -> "asyncio.Task[None]":
         return asyncio.create_task(supervise(name, work, self.metrics, self.clock), name=name)  # type: ignore[arg-type]
+
+    async def _serve(self) -> None:
+        listening, self._listening = self._listening, None
+        await serve(create_app(self.services), self.settings.api, listening)
 
     def _end(self) -> None:
         self.core.stop()

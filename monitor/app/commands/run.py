@@ -17,6 +17,7 @@ def run(config: Path) -> int:
 
     from monitor.app.errors import RunFailed
     from monitor.app.settings import load_settings
+    from monitor.api import ListenProblem
     from monitor.store.problems import StoreProblem
 
     settings = load_settings(config)
@@ -32,5 +33,5 @@ def run(config: Path) -> int:
 
     try:
         return asyncio.run(run_daemon(settings))
-    except StoreProblem as error:
+    except (StoreProblem, ListenProblem) as error:
         raise RunFailed(str(error)) from None

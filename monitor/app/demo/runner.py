@@ -7,6 +7,7 @@ process, however it ends.
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -54,7 +55,7 @@ async def run_demo(
 async def _demonstrate(
     provider: VirtualProvider, folder: Path, minutes: float, port: int, say: Say, clock: Clock
 ) -> Report:
-    port = port or free_port()
+    port = port if port and _is_free(port) else free_port()
     config = write_config(provider, folder, port)
     key = _make_key(folder)
     plan = DemoPlan(provider.faults, minutes)
@@ -130,6 +131,16 @@ async def _until_ready(watch: Watch, daemon: Child) -> None:
             return
         await asyncio.sleep(0.2)
     raise RunFailed(f"the daemon was not ready after {START_S:.0f} s: {daemon.log_tail()}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _make_key(folder: Path) -> str:
