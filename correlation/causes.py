@@ -1,0 +1,205 @@
+"""When the search for causes runs, and on which falls: fresh ones at once, slow ones once a minute in longer windows.
+
+Tested are onsets (lines that went down within a window and are still down), never states: at night one modem in ten is
+off, and three of four dead lines on a port mean nothing; three of four that *went* down together do.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from correlation.background import Background
+from correlation.casebook import CaseBook
+from correlation.cases import Case
+from correlation.explain import Cause, Evidence, Explainer
+from correlation.lines import LineTable
+from correlation.nodes import Nodes
+from correlation.settings import CorrelationSettings
+from monitor.inventory import Inventory
+from monitor.records import IncidentKind, IncidentStatus, LineState, ScopeKind
+from monitor.records.rounds import I32, I64
+
+NS = 1_000_000_000
+NO_LINES: I32 = np.zeros(0, np.int32)
+AGAIN_NS = 2 * NS  # a living picture is looked at again at most this often
+LEARN_AFTER_NS = 600 * NS
+FLAPPER = 3  # a line that falls more often a day teaches nothing about the others
+SETTLED_SHARE = 0.8
+
+
+class CauseFinder:
+    """`recent` int32 ascending: lines that are down since less than the longest window."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        table: LineTable,
+        background: Background,
+        nodes: Nodes,
+        settings: CorrelationSettings,
+    ) -> None:
+        self.inventory = inventory
+        self.table = table
+        self.background = background
+        self.nodes = nodes
+        self.settings = settings
+        self.explainer = Explainer(inventory, settings.causes)
+        self.recent = NO_LINES
+        self.fast_ns = 0
+        self.slow_ns = 0
+        self.unlearned: list[tuple[int, I32, I64]] = []  # when, lines, when each fell
+
+    def remember(self, fell: I32, now_ns: int) -> None:
+        """Lines that are newly down, whether or not they belong to something already."""
+        if fell.size:
+            self.unlearned.append((now_ns, fell, self.table.down_ns[fell]))
+            self.recent = np.union1d(self.recent, fell).astype(np.int32)
+
+    def find(self, fell: I32, had_rows: bool, now_ns: int, book: CaseBook) -> list[Cause] | None:
+        """Causes now, or None when nothing was due. `fell`: lines newly down that belong to nothing yet."""
+        table, windows = self.table, self.settings.causes.windows_s
+        slow_due = now_ns - self.slow_ns >= self.settings.causes.slow_every_s * NS
+        again = had_rows and now_ns - self.fast_ns >= AGAIN_NS
+        if not (fell.size or slow_due or again):
+            return None
+        if self.recent.size:
+            oldest = now_ns - int(max(windows) * NS)
+            keep = (table.known[self.recent] == LineState.DOWN) & (table.down_ns[self.recent] >= oldest)
+            self.recent = self.recent[keep]
+        young = [c for c in book.living(IncidentKind.OUTAGE) if self._young(c, book, now_ns)]
+        if not (fell.size or slow_due or young):
+            return None
+        self.fast_ns = now_ns
+        if slow_due:
+            self.slow_ns = now_ns
+        return self._search(windows if slow_due else windows[:1], young, now_ns)
+
+    def _young(self, case: Case, book: CaseBook, now_ns: int) -> bool:
+        """May its scope still change? Forming ones always, open ones early, while nearly all is down."""
+        if case.state.status is IncidentStatus.SUSPECTED:
+            return True
+        if case.state.status is not IncidentStatus.OPEN or case.state.parent_id:
+            return False
+        if now_ns - case.state.started_ns > self.settings.causes.windows_s[0] * NS:
+            return False
+        return len(book.still_down(case)) >= SETTLED_SHARE * len(case.lines)
+
+    def _search(self, windows: tuple[float, ...], young: list[Case], now_ns: int) -> list[Cause]:
+        table, settings = self.table, self.settings.causes
+        slot = table.slot[self.recent]
+        open_to = (slot == -1) | np.isin(slot, [c.state.slot for c in young])
+        lines = self.recent[open_to & (table.state[self.recent] == LineState.DOWN)]
+        if lines.size < settings.min_lines:
+            return []
+        fallen = table.down_ns[lines]
+        seen: I64 | None = None
+        causes: list[Cause] = []
+        for window_s in windows:
+            inside = fallen >= now_ns - int(window_s * NS)
+            mine, at = lines[inside], fallen[inside]
+            for cause in causes:
+                keep = ~np.isin(mine, cause.lines, assume_unique=True)
+                mine, at = mine[keep], at[keep]
+            if mine.size < settings.min_lines:
+                continue
+            if seen is None:
+                seen = np.where(table.is_up() & (table.slot < 0), table.seen_ns(), 0)
+            causes += self._explain(mine, at, seen, window_s, young, now_ns)
+        return causes
+
+    def _explain(
+        self, lines: I32, at_ns: I64, seen: I64, window_s: float, young: list[Case], now_ns: int
+    ) -> list[Cause]:
+        settings = self.settings.causes
+        reboot_ns = now_ns - int(settings.reboot_s * NS)
+        evidence = Evidence(
+            lines=lines,
+            at_ns=at_ns,
+            seen_ns=seen,
+            window_s=window_s,
+            now_ns=now_ns,
+            network_rate=self.background.network_rate(now_ns),
+            element_rate=lambda elements: self.background.element_rates(now_ns, elements),
+            bonus=self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s),
+            held=frozenset(c.state.scope for c in young if c.state.opened),
+            young=lines[at_ns > reboot_ns],
+        )
+        causes = self.explainer.explain(evidence)
+        return [c for c in causes if c.gain >= 0]
+
+    def nested(self, case: Case, now_ns: int, book: CaseBook) -> list[Cause]:
+        """What below a recovering case is still dead as a whole, while the rest of it is back."""
+        settings = self.settings.causes
+        dead = book.still_down(case)
+        dead = dead[self.table.state[dead] == LineState.DOWN]
+        back = case.lines[self.table.is_up(case.lines)]
+        if dead.size < settings.min_lines or back.size < settings.min_lines:
+            return []
+        seen = np.zeros(len(self.table), np.int64)
+        seen[back] = self.table.seen_ns(back)
+        at = np.full(dead.size, case.state.recovering_ns - 60 * NS, np.int64)
+        evidence = Evidence(
+            lines=dead,
+            at_ns=at,
+            seen_ns=seen,
+            window_s=settings.windows_s[0],
+            now_ns=now_ns,
+            network_rate=self.background.network_rate(now_ns),
+            element_rate=lambda elements: self.background.element_rates(now_ns, elements),
+            use_areas=case.state.scope.kind is not ScopeKind.AREA,
+        )
+        causes = self.explainer.explain(evidence)
+        return [
+            c
+            for c in causes
+            if c.gain >= settings.open_nats and c.scope != case.state.scope and c.share >= settings.whole_share
+        ]
+
+    def learn(self, now_ns: int, book: CaseBook) -> None:
+        """Once a minute: time that lines were up, and falls that after ten minutes still have no common cause."""
+        self.background.observe(now_ns, self.table.is_up(), self.inventory.elements)
+        done = [u for u in self.unlearned if u[0] <= now_ns - LEARN_AFTER_NS]
+        if not done:
+            return
+        self.unlearned = self.unlearned[len(done) :]
+        lines = np.concatenate([u[1] for u in done])
+        at = np.concatenate([u[2] for u in done])
+        order = np.argsort(lines, kind="stable")
+        lines, at = lines[order], at[order]
+        own = self.table.slot[lines] < 0
+        own &= self.table.flaps[:, lines].sum(axis=0) <= FLAPPER
+        for case in book.cases.values():
+            if not case.living and case.state.opened and case.state.resolved_ns >= int(at.min(initial=now_ns)):
+                own &= ~np.isin(lines, case.lines)
+        self.background.learn(at[own], lines[own], self.inventory.elements)
+
+    # --- keeping --------------------------------------------------------------------------------------------------
+
+    def save(self) -> dict[str, npt.NDArray[np.generic]]:
+        none = np.zeros(0, np.int64)
+        return {
+            "finder_recent": self.recent.copy(),
+            "finder_clock": np.array([self.fast_ns, self.slow_ns], np.int64),
+            "finder_unlearned_ns": np.array([u[0] for u in self.unlearned for _ in u[1]], np.int64),
+            "finder_unlearned_line": np.concatenate([*(u[1] for u in self.unlearned), none]).astype(np.int32),
+            "finder_unlearned_at": np.concatenate([*(u[2] for u in self.unlearned), none]).astype(np.int64),
+        }
+
+    def load(self, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+        self.recent = arrays["finder_recent"].astype(np.int32)
+        self.fast_ns, self.slow_ns = (int(x) for x in arrays["finder_clock"].tolist())
+        when = arrays["finder_unlearned_ns"].astype(np.int64)
+        line, at = arrays["finder_unlearned_line"].astype(np.int32), arrays["finder_unlearned_at"].astype(np.int64)
+        self.unlearned = []
+        cuts = np.flatnonzero(np.concatenate([[True], when[1:] != when[:-1]])) if when.size else np.zeros(0, np.int64)
+        for begin, end in zip(cuts.tolist(), [*cuts.tolist()[1:], when.size], strict=True):
+            self.unlearned.append((int(when[begin]), line[begin:end], at[begin:end]))
+
+    def remap(self, other: "CauseFinder", to: I32) -> None:
+        """Take over what another finder knew, its lines being `to[line]` here (-1: gone)."""
+        self.fast_ns, self.slow_ns = other.fast_ns, other.slow_ns
+        recent = to[other.recent]
+        self.recent = np.unique(recent[recent >= 0]).astype(np.int32)
+        for when, lines, at in other.unlearned:
+            kept = to[lines] >= 0
+            if kept.any():
+                self.unlearned.append((when, to[lines[kept]].astype(np.int32), at[kept]))

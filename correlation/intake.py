@@ -1,0 +1,207 @@
+"""Evidence of one step, sorted to where it belongs: probe rows, telemetry, events.
+
+What cannot be used is counted by a named reason, never guessed at: rounds of another generation, rows of unknown lines,
+events about unknown subjects, deliveries that came twice. Misses of a blind prober are no evidence.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from correlation.belief import Rows, apply_life, apply_probes, apply_sign, passes, usable
+from correlation.orders import KINDS as ORDERS
+from monitor.records import Event, LineState, LineValues, ProbeRound, TargetKind, parse_subject
+from monitor.records.rounds import I32
+
+if TYPE_CHECKING:
+    from correlation.engine import Engine
+
+NS = 1_000_000_000
+NO_LINES: I32 = np.zeros(0, np.int32)
+REMEMBERED = 20_000
+LIFE = frozenset({"cpe_online", "cpe_boot", "login_accepted", "session_start", "address_assigned"})
+SIGNS = {
+    "dying_gasp": "dying_gasp",
+    "los": "los",
+    "session_stop": "session_stop",
+    "login_timeout": "login_timeout",
+    "call": "call",
+}
+
+
+@dataclass(slots=True)
+class Heard:
+    """`touched`: lines whose belief may have moved. `missed`: up lines that missed for the first time, ascending.
+    `parts`: the rows that were applied, for the judgement of slow lines."""
+
+    rows: int = 0
+    touched: list[I32] = field(default_factory=list)
+    missed: I32 = field(default_factory=lambda: NO_LINES)
+    parts: list[Rows] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+
+    def refuse(self, reason: str, count: int = 1) -> None:
+        if count:
+            self.refused[reason] = self.refused.get(reason, 0) + count
+
+
+class Intake:
+    def __init__(self, engine: "Engine") -> None:
+        self.engine = engine
+        self.known_ids: set[str] = set()
+        self.known_order: deque[str] = deque()
+
+    def take(self, now_ns: int, rounds: Sequence[ProbeRound | LineValues], events: Sequence[Event]) -> Heard:
+        heard = Heard()
+        missed: list[I32] = []
+        for item in rounds:
+            if isinstance(item, LineValues):
+                self._values(item, now_ns, heard)
+            else:
+                missed += self._round(item, now_ns, heard)
+        for event in events:
+            self._event(event, now_ns, heard)
+        if missed:
+            lines = np.unique(np.concatenate(missed))
+            table = self.engine.table
+            up = table.is_up(lines) & (table.miss_ns[lines] > 0)
+            heard.missed = lines[up].astype(np.int32)
+        return heard
+
+    # --- columns --------------------------------------------------------------------------------------------------
+
+    def _round(self, item: ProbeRound, now_ns: int, heard: Heard) -> list[I32]:
+        engine = self.engine
+        source = engine.sources.get(item.source)
+        if item.kind is TargetKind.REFERENCE:
+            source.hear_references(item, len(engine.references))
+            return []
+        if item.kind is TargetKind.RESOLVER:
+            if not source.blind_ns:
+                engine.resolver.hear_round(item)
+            return []
+        if item.generation != engine.inventory.generation:
+            heard.refuse("other_generation", len(item))
+            return []
+        if item.kind is TargetKind.ELEMENT:
+            if not source.blind_ns:
+                heard.refuse("unknown_element", engine.nodes.hear(item))
+            return []
+        rows, refused = usable(item, engine.table, now_ns)
+        heard.refuse("unusable_row", refused)
+        heard.rows += int(rows.line.size)
+        missed = []
+        for part in passes(rows):
+            if not item.request_id:
+                source.learn_interval(part.line, part.at_ns)
+            if source.blind_ns:
+                source.blind_rows += int(part.line.size)
+                hit = part.received > 0
+                source.blind_replies += int(np.count_nonzero(hit))
+                part = Rows(part.line[hit], part.at_ns[hit], part.sent[hit], part.received[hit], part.rtt_ms[hit])
+            if not part.line.size:
+                continue
+            _, first = apply_probes(engine.table, part, source.index, engine.settings.evidence)
+            heard.touched.append(part.line)
+            heard.parts.append(part)
+            missed.append(first)
+        return missed
+
+    def _values(self, item: LineValues, now_ns: int, heard: Heard) -> None:
+        engine = self.engine
+        if item.generation != engine.inventory.generation:
+            heard.refuse("other_generation", len(item))
+            return
+        good = (item.line >= 0) & (item.line < len(engine.table)) & (item.at_ns > 0)
+        heard.refuse("unusable_row", int(np.count_nonzero(~good)))
+        order = np.lexsort((item.at_ns[good], item.line[good]))
+        line, at = item.line[good][order], np.minimum(item.at_ns[good][order], now_ns)
+        if not line.size:
+            return
+        last = np.append(line[1:] != line[:-1], True)
+        apply_life(engine.table, line[last].astype(np.int32), at[last], engine.settings.evidence)
+        heard.touched.append(line[last].astype(np.int32))
+        heard.rows += int(line.size)
+
+    # --- single events --------------------------------------------------------------------------------------------
+
+    def _event(self, event: Event, now_ns: int, heard: Heard) -> None:
+        if event.event_id and not self._first_time(event.event_id):
+            heard.refuse("repeated_event")
+            return
+        try:
+            subject = parse_subject(event.subject)
+        except ValueError:
+            heard.refuse("unreadable_subject")
+            return
+        engine = self.engine
+        if subject.kind == "incident":
+            if event.kind not in ORDERS or not engine.orders.hear(event, subject.name, now_ns):
+                heard.refuse("unknown_incident")
+        elif subject.kind == "source":
+            if event.kind in ("source_up", "source_down"):
+                engine.blind.hear(event, subject.name)
+        elif subject.kind == "line":
+            line = engine.inventory.index_of(subject.name)
+            if line is None:
+                heard.refuse("unknown_line")
+            else:
+                self._line_event(event, line, now_ns, heard)
+        elif event.kind in ("maintenance_start", "maintenance_end"):
+            engine.maintenance.hear(event)
+        elif event.kind in ("resolver_up", "resolver_down") and subject.group == "resolver":
+            if event.kind == "resolver_down":
+                engine.resolver.hear_down(subject.name, event.at_ns)
+            else:
+                engine.resolver.hear_up(subject.name, event.at_ns)
+        elif subject.kind == "element" and event.kind in ("alarm_raised", "alarm_cleared"):
+            element = engine.inventory.elements.index_of(subject.name)
+            if element is None:
+                heard.refuse("unknown_element")
+            else:
+                engine.nodes.alarm(element, event.kind == "alarm_raised", event.at_ns)
+
+    def _line_event(self, event: Event, line: int, now_ns: int, heard: Heard) -> None:
+        engine, table, settings = self.engine, self.engine.table, self.engine.settings.evidence
+        at = min(event.at_ns, now_ns)
+        if event.kind in ("maintenance_start", "maintenance_end"):
+            engine.maintenance.hear(event, engine.inventory.elements.paths[engine.inventory.leaf[line]])
+            return
+        engine.signs.hear(line, event)
+        one = np.array([line], np.int32)
+        if event.kind in LIFE:
+            apply_life(table, one, np.array([at], np.int64), settings)
+            if event.kind == "cpe_online":
+                engine.broker.hear(event.kind, line, at, event.source)
+        elif event.kind == "cpe_offline":
+            engine.broker.hear(event.kind, line, at, event.source)
+            if engine.broker.trouble_ns:
+                return
+            recent = table.probed_ns[line] > now_ns - 3 * int(engine.sources.interval_s() * NS)
+            apply_sign(table, line, at, settings.last_will if recent else settings.last_will_unpinged, settings)
+        elif event.kind in SIGNS:
+            apply_sign(table, line, at, getattr(settings, SIGNS[event.kind]), settings)
+            if event.kind == "call":
+                self._call(line)
+        else:
+            return
+        heard.touched.append(one)
+
+    def _call(self, line: int) -> None:
+        """A call about a line that an incident holds is that incident's."""
+        slot = int(self.engine.table.slot[line])
+        case = self.engine.book.cases.get(slot)
+        if case is not None and self.engine.table.known[line] == LineState.DOWN:
+            case.state.calls += 1
+
+    def _first_time(self, event_id: str) -> bool:
+        if event_id in self.known_ids:
+            return False
+        self.known_ids.add(event_id)
+        self.known_order.append(event_id)
+        if len(self.known_order) > REMEMBERED:
+            self.known_ids.discard(self.known_order.popleft())
+        return True
