@@ -85,11 +85,9 @@ class Channel:
     def receive(self) -> tuple[Message, dict[str, npt.NDArray[Any]]] | None:
         """Raises Closed when the other side is gone, Malformed."""
         try:
-            data, fds, _, _ = socket.recv_fds(self._sock, MESSAGE_MAX, 1)
+            data, fds = self._next()
         except (BlockingIOError, InterruptedError):
             return None
-        except ConnectionError as error:
-            raise Closed from error
         try:
             if not data:
                 raise Closed
@@ -101,6 +99,12 @@ class Channel:
         finally:
             for fd in fds:
                 os.close(fd)
+
+    def _next(self) -> tuple[bytes, list[int]]:
+        try:
+            return socket.recv_fds(self._sock, MESSAGE_MAX, 1)[:2]
+        except ConnectionError:  # it went without reading all we sent, but its last words may still be here
+            return socket.recv_fds(self._sock, MESSAGE_MAX, 1)[:2]
 
     def close(self) -> None:
         self._sock.close()

@@ -138,7 +138,8 @@ class IcmpCollector:
             await feeding
             return "nothing is left to tell it"
         except Closed:
-            return self._exit_text()
+            self._read()  # it may have said why
+            return self._ended.result() if self._ended.done() else self._exit_text()
         finally:
             if feeding is not None:
                 feeding.cancel()
