@@ -1,0 +1,35 @@
+"""Write the dashboards: `python grafana/build.py` (`make dashboards`) builds each of `boards` to dashboards/*.json.
+
+The JSON is committed, so that a Grafana can be pointed at it without any of this; a test compares the two.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from boards import BOARDS
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+FOLDER = Path(__file__).parent / "dashboards"
+
+
+def render(board: Any) -> str:
+    """A dashboard as the text of its file: sorted keys, so that a change shows as a small difference."""
+    return json.dumps(board, cls=JSONEncoder, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    FOLDER.mkdir(exist_ok=True)
+    for name, build in BOARDS.items():
+        path = FOLDER / f"{name}.json"
+        text = render(build())
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
