@@ -105,9 +105,9 @@ def _is_trap(incident: Case, truths: list[Case], overlapping: list[Case], pairs:
         return mine.kind in NO_OUTAGE
     if any(t.kind not in NO_OUTAGE for t in overlapping):
         return False
-    # A blind prober has no lines of its own: an outage that begins while it lasts is its doing.
-    blind = any(t.kind == "source" and t.start_ns <= incident.start_ns <= t.end_ns for t in truths)
-    return blind or bool(overlapping)
+    # A blind prober or a resolver has no lines that are down: an outage that begins while it lasts is its doing.
+    meanwhile = any(t.kind in NO_OUTAGE and not t.lines and t.start_ns <= incident.start_ns <= t.end_ns for t in truths)
+    return meanwhile or bool(overlapping)
 
 
 def _delay_s(pair: Pair) -> float:

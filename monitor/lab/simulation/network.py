@@ -299,7 +299,7 @@ def _misfile(leaf: I32, exchange: I32, worst: int, plan: NetworkPlan, rng: np.ra
 
 
 def _groups(network: Network, exchanges: list[int], exchange: I32, rng: np.random.Generator) -> dict[str, I32]:
-    """BNGs (neighbouring exchanges), DHCP servers (exchanges dealt out), resolvers, power feeders where known, cells."""
+    """BNGs (neighbouring exchanges), DHCP servers (exchanges dealt out), resolvers, power feeders where known."""
     count = len(network)
     groups: dict[str, I32] = {}
     size = {e: int(np.count_nonzero(exchange == e)) for e in exchanges}

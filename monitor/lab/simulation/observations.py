@@ -15,6 +15,7 @@ from monitor.lab.simulation.world import HOUR, NS, Downtimes, World
 from monitor.records.rounds import F32, I64
 
 BATCH_ROWS = 2_000_000
+SETTINGS = "SET threads = 2; SET memory_limit = '1GB'; SET enable_progress_bar = false"
 NOT_SENT_RATIO = 0.0005  # the prober's socket was full: nothing is known of these
 NODE_LOSS_RATIO = 0.002
 SPIKE_RATIO = 0.01
@@ -47,7 +48,7 @@ def write_observations(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".simulate-") as folder:
         database = duckdb.connect(str(Path(folder) / "rows.duckdb"))
         try:
-            database.execute("SET threads = 2; SET memory_limit = '1GB'; SET preserve_insertion_order = true")
+            database.execute(SETTINGS)
             database.execute(
                 'CREATE TABLE rows ("at" BIGINT, line_id VARCHAR, sent USMALLINT, received USMALLINT, rtt_ms FLOAT)'
             )
@@ -115,7 +116,8 @@ class _Steps:
     def _round(self, rows: npt.NDArray[np.int64], at_ns: I64) -> I64:
         """The first round whose probe of each target is sent at or after a time, between 0 and the number of rounds."""
         since = at_ns - self._world.start_ns - self._targets.phase_ns[rows]
-        return np.clip(-(-since // self._world.interval_ns), 0, self._rounds)
+        first: I64 = np.clip(-(-since // self._world.interval_ns), 0, self._rounds)
+        return first
 
     def by_round(self) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
         """For every round the targets that change, and by how much."""
@@ -154,15 +156,12 @@ def _batches(
 
 
 def _steps(world: World, downtimes: Downtimes, targets: _Targets, rounds: int) -> tuple[_Steps, _Steps, _Steps]:
-    """Who is down (count of reasons), extra loss (ppm), extra round-trip time (us): exact integers, so nothing drifts."""
+    """Reasons to be down (count), extra loss (ppm), extra round-trip time (us): integers, so that nothing drifts."""
     down, loss, delay = (_Steps(world, targets, rounds) for _ in range(3))
     down.add(targets.row_of_line[downtimes.line], downtimes.start_ns, downtimes.end_ns)
-    for rows, spans in (
-        ([int(targets.row_of_node[i]) for i, _, _ in world.cut_nodes], world.cut_nodes),
-        ([targets.row_of_reference[name] for name, _, _ in world.cut_references], world.cut_references),
-    ):
-        starts, ends = (np.array([span[i] for span in spans], np.int64) for i in (1, 2))
-        down.add(np.array(rows, np.int64), starts, ends)
+    silent = [(int(targets.row_of_node[i]), start, end) for i, start, end in world.cut_nodes]
+    silent += [(targets.row_of_reference[name], start, end) for name, start, end in world.cut_references]
+    down.add(*np.array(silent, np.int64).reshape(-1, 3).T)
     everything = np.arange(len(targets.name))
     for start, end in world.blind:
         down.add(everything, np.full(len(everything), start), np.full(len(everything), end))

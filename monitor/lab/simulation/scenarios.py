@@ -47,6 +47,7 @@ FIRST = (
     *("maintenance", "overlap", "nested", "misfiled"),
 )
 TWICE = ("splitter", "partial", "node", "congestion")
+ATTEMPTS = 20
 ONCE_A_DAY = (traps.reconnects, traps.sleeping)
 
 
@@ -57,12 +58,12 @@ def place(world: World, scenario: str) -> list[str]:
     missing = []
     for number, (name, one) in enumerate(_programme(world, scenario)):
         stage = Stage(world, booking, world.rng(20, number))
-        for attempt in range(6):
+        for attempt in range(ATTEMPTS):
             try:
                 one(stage)
                 break
             except NoRoom as error:
-                if attempt == 5:
+                if attempt == ATTEMPTS - 1:
                     missing.append(f"{name}: {error}")
     if missing and scenario != "all" and not world.faults:
         raise ValueError(f"scenario {missing[0]}: more lines or hours are needed")

@@ -21,7 +21,7 @@ def resolver(stage: Stage) -> None:
     lines = stage.network.groups[name]
     duration = stage.minutes(10, 45)
     start = stage.place(lines, duration)
-    stage.world.fault("resolver", "resolver_down", ("group", name), start, start + duration, lines)
+    stage.world.fault("resolver", "resolver_down", ("group", name), start, start + duration, NOBODY)  # no line is down
     stage.world.say(start + int(stage.rng.uniform(10, 40) * NS), f"group:{name}", "resolver_down")
     stage.world.say(start + duration + int(stage.rng.uniform(10, 40) * NS), f"group:{name}", "resolver_up")
     stage.calls(lines, start, start + duration, 0.004)

@@ -158,7 +158,7 @@ class Downtimes:
         )
 
     def merged(self) -> list[tuple[int, int, int, bool]]:
-        """Times without service per line, overlapping ones joined: (line, start_ns, end_ns, power lost at the start)."""
+        """Times without service, joined where they overlap: (line, start_ns, end_ns, power lost at the start)."""
         found: list[tuple[int, int, int, bool]] = []
         keep = ~self.pings_only
         rows = zip(
