@@ -14,10 +14,11 @@ from typing import Literal
 
 from anyio import to_thread
 from fastapi import Request
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.api.problems import Problem
+from monitor.api.problems import Problem, store_fails
 from monitor.api.services import Services
 
 COOKIE = "faultline_session"
@@ -171,6 +172,9 @@ class Gate:
             scope["principal"] = await self._principal(scope, path, method)
         except Problem as problem:
             await problem.response()(scope, receive, send)
+            return
+        except SQLAlchemyError as error:
+            await store_fails(error).response()(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -206,6 +206,10 @@ class ElementChild(Output):
     unknown: int
 
 
+class ElementList(Output):
+    items: list[ElementChild]
+
+
 class ElementOut(ElementChild):
     coverage_ratio: float
     incidents: list[IncidentBrief]

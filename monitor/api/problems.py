@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -64,6 +65,12 @@ class Problem(Exception):
         return Response(msgspec.json.encode(body), self.status, self.headers, MEDIA_TYPE)
 
 
+def store_fails(error: Exception) -> Problem:
+    """The database does not answer: not the caller's fault, and not for ever."""
+    log.warning("the store does not answer: %s", error)
+    return Problem(503, "the store does not answer now: try again in a moment", retry_s=5)
+
+
 def install(app: FastAPI) -> None:
     """Hand every kind of error to one form."""
 
@@ -90,8 +97,7 @@ def install(app: FastAPI) -> None:
         return Problem(503, str(error), retry_s=2).response()
 
     async def store(_: Request, error: Exception) -> Response:
-        log.warning("the store does not answer: %s", error)
-        return Problem(503, "the store does not answer now: try again in a moment", retry_s=5).response()
+        return store_fails(error).response()
 
     async def unexpected(_: Request, error: Exception) -> Response:
         return Problem(500, "something unexpected happened; the log of the daemon says what").response()
@@ -101,4 +107,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(IntakeFull, full)
     app.add_exception_handler(StoreProblem, store)
+    app.add_exception_handler(SQLAlchemyError, store)
     app.add_exception_handler(Exception, unexpected)

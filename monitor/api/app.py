@@ -1,0 +1,80 @@
+"""Puts the API together: routes, gate, headers, errors, page; and what runs beside it while it is up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI
+
+from monitor.api import page, problems
+from monitor.api.auth import Gate
+from monitor.api.context import Api
+from monitor.api.middleware import Wrapper
+from monitor.api.routes import admin, calls, events, incidents, lines, lookup, session, system
+from monitor.api.services import Services
+
+DESCRIPTION = """What is wrong with a line, which element failed, and who was told.
+
+Send an API key as `Authorization: Bearer fl_...`; the page uses a session cookie and `X-CSRF-Token`.
+Times are RFC 3339 UTC. Errors are `application/problem+json` (RFC 9457)."""
+
+
+def create_app(services: Services) -> FastAPI:
+    """The ASGI application; `app.state.api` is its Api. It never runs the engine."""
+    api = Api(services)
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        api.feed.start()
+        writer = asyncio.create_task(api.audit.run())
+        try:
+            yield
+        finally:
+            api.feed.stop()
+            await api.settle()
+            writer.cancel()
+            with suppress(asyncio.CancelledError):
+                await writer
+            await api.audit.flush()
+
+    app = FastAPI(
+        title="Faultline",
+        version=services.version or "0",
+        description=DESCRIPTION,
+        lifespan=running,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.api = api
+    problems.install(app)
+    for module in (lookup, lines, incidents, calls, events, admin, session):
+        app.include_router(module.routes(api))
+    app.include_router(system.routes(api, app))
+    page.install(app, services)
+    settings = services.settings
+    app.add_middleware(Gate, authenticator=api.auth, metrics_open=settings.metrics_open)
+    app.add_middleware(Wrapper, https=bool(settings.tls_cert_file) or settings.secure_cookie)
+    _document_security(app)
+    return app
+
+
+def _document_security(app: FastAPI) -> None:
+    """Say in the OpenAPI document how one is known, and which paths are open to everybody."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = made()
+            schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
+            schemes["key"] = {"type": "http", "scheme": "bearer", "description": "an API key, fl_..."}
+            schemes["session"] = {"type": "apiKey", "in": "cookie", "name": "faultline_session"}
+            schema["security"] = [{"key": []}, {"session": []}]
+            for path, method in (("/healthz", "get"), ("/readyz", "get"), ("/api/v1/session", "post")):
+                schema["paths"][path][method]["security"] = []
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,3 @@
+"""The page's own words. key -> (German, English)."""
+
+LABELS: dict[str, tuple[str, str]] = {}

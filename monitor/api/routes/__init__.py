@@ -1,0 +1,1 @@
+"""One module per subject; each has `routes(api) -> APIRouter`."""

@@ -1,0 +1,88 @@
+"""Customers' reports: documented with one click, listed, searched, exported."""
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from monitor.api import models as m
+from monitor.api import present
+from monitor.api.context import Api, answer, given_time, problems
+from monitor.api.granted import LogsCalls
+from monitor.api.problems import Problem
+from monitor.clock import NS
+from monitor.desk import as_csv, judge_line
+from monitor.records import Coded, Event
+
+CALLED_S = 600.0  # a look-up marked as a call has told the engine already
+FUTURE_S = 300.0
+
+
+def routes(api: Api) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["calls"])
+    services, reports = api.services, api.reports
+
+    @router.post("/calls", response_model=m.CallCreated, status_code=201, responses=problems(404))
+    async def add(body: m.CallIn, request: Request, who: LogsCalls) -> Response:
+        """Document a customer's report with the verdict of this moment; it is evidence for the engine, too."""
+        row = api.row_of(body.line_id)
+        now_ns = services.clock.now_ns()
+        started_ns = given_time(body.started_at, "started_at") if body.started_at else None
+        if started_ns is not None and started_ns > now_ns + FUTURE_S * NS:
+            raise Problem(422, "started_at: lies in the future")
+        view = services.view()
+        verdict = judge_line(row, view, services.inventory(), services.bindings(), now_ns)
+        # The same person sends the same request again; another's is another report.
+        request_id = f"{who.name}:{body.request_id}" if body.request_id else ""
+
+        def write() -> tuple[m.CallCreated, Event, bool]:
+            report, new = reports.add(
+                verdict, now_ns, who.name, body.symptom, body.words, started_ns, body.disposition, request_id
+            )
+            case = present.both(Coded("say.report_logged", {"case": report.case_id}), services.zone)
+            made = m.CallCreated.model_validate({**present.call_fields(report), "say": case, "new": new})
+            return made, report.event(), new
+
+        made, event, new = await to_thread.run_sync(write)
+        api.note(request, who, "call", body.line_id, made.case_id)
+        signs = view.signs.get(row)
+        if new and (signs is None or now_ns - signs.call_ns > CALLED_S * NS):
+            api.background(_submit(event), "telling the engine of a call")
+        return answer(made, 201 if new else 200)
+
+    @router.get(
+        "/calls",
+        response_model=m.CallList,
+        responses={**problems(), 200: {"content": {"text/csv": {}}}},
+    )
+    async def search(
+        request: Request,
+        who: LogsCalls,
+        line_id: Annotated[str, Query(max_length=200)] = "",
+        incident_id: Annotated[str, Query(max_length=200)] = "",
+        by: Annotated[str, Query(max_length=100)] = "",
+        text: Annotated[str, Query(max_length=200, description="part of the words or the symptom")] = "",
+        since: Annotated[str, Query(max_length=40)] = "",
+        limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+        cursor: Annotated[str, Query(max_length=40)] = "",
+        format: Annotated[str, Query(pattern="^(json|csv)$")] = "json",
+    ) -> Response:
+        """Newest first. `format=csv` is for leads."""
+        if format == "csv" and not who.may("calls.export"):
+            raise Problem(403, f"the role {who.role} may not export reports")
+        since_ns = given_time(since, "since") if since else None
+        try:
+            page = await to_thread.run_sync(reports.search, line_id, incident_id, by, text, since_ns, limit, cursor)
+        except ValueError as error:
+            raise Problem(422, str(error), errors=[{"field": "cursor", "message": str(error)}]) from None
+        api.note(request, who, "calls", line_id or incident_id, f"{len(page.items)} as {format}")
+        if format == "csv":
+            headers = {"Content-Disposition": 'attachment; filename="reports.csv"', "Cache-Control": "no-store"}
+            return Response(as_csv(page.items), headers=headers, media_type="text/csv; charset=utf-8")
+        return answer(m.CallList(items=[present.call(r) for r in page.items], cursor=page.cursor))
+
+    async def _submit(event: Event) -> None:
+        await services.submit(event)
+
+    return router

@@ -1,0 +1,134 @@
+"""Incidents: the list, one in full, what the NOC does to them, and the stream of their changes."""
+
+import secrets
+from typing import Annotated, Literal
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from monitor.api import models as m
+from monitor.api import present
+from monitor.api.auth import Principal
+from monitor.api.context import Api, answer, given_time, problems
+from monitor.api.feed import EVENT_STREAM, EventStream
+from monitor.api.granted import ActsOnIncidents, ReadsIncidents
+from monitor.api.problems import Problem
+from monitor.clock import rfc3339
+from monitor.records import Event, EventKind, IncidentStatus
+
+LINES = 1000
+UNRESOLVED = [s.value for s in IncidentStatus if s is not IncidentStatus.RESOLVED]
+
+
+def routes(api: Api) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["incidents"])
+    services, state = api.services, api.services.state
+
+    @router.get("/incidents", response_model=m.IncidentList, responses=problems())
+    async def incidents(
+        request: Request,
+        who: ReadsIncidents,
+        status: Annotated[
+            Literal["unresolved", "suspected", "open", "recovering", "resolved", "all"], Query()
+        ] = "unresolved",
+        element: Annotated[str, Query(max_length=500, description="a path: it and everything under it")] = "",
+        since: Annotated[str, Query(max_length=40, description="RFC 3339: unresolved, or resolved since then")] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        cursor: Annotated[str, Query(max_length=300)] = "",
+    ) -> Response:
+        """Newest first."""
+        since_ns = given_time(since, "since") if since else None
+        wanted = {"unresolved": UNRESOLVED, "all": None}.get(status, [status])
+
+        def read() -> m.IncidentList:
+            page = state.incidents(wanted, element, since_ns, limit, cursor)
+            return m.IncidentList(items=[present.incident(i, services.zone) for i in page.items], cursor=page.cursor)
+
+        try:
+            return answer(await to_thread.run_sync(read))
+        except ValueError as error:
+            raise Problem(422, str(error), errors=[{"field": "cursor", "message": str(error)}]) from None
+
+    @router.get("/incidents/{incident_id}", response_model=m.IncidentDetail, responses=problems(404))
+    async def incident(incident_id: str, who: ReadsIncidents) -> Response:
+        """One incident with its history and its lines."""
+
+        def read() -> m.IncidentDetail | None:
+            found = state.incident(incident_id)
+            if found is None:
+                return None
+            history = [
+                m.HistoryStep(
+                    at=rfc3339(step.at_ns),
+                    what=step.what,
+                    status=step.incident.status.value,
+                    lines_down=step.incident.lines_down,
+                    lines_affected=step.incident.lines_affected,
+                    scope=present.scope(step.incident.scope),
+                )
+                for step in state.incident_history(incident_id)
+            ]
+            fields = present.incident_fields(found, services.zone)
+            lines = state.incident_lines(incident_id)[:LINES]
+            return m.IncidentDetail.model_validate({**fields, "history": history, "lines": lines})
+
+        found = await to_thread.run_sync(read)
+        if found is None:
+            raise Problem(404, "there is no such incident")
+        return answer(found)
+
+    @router.post("/incidents/{incident_id}/ack", response_model=m.Accepted, status_code=202, responses=problems(404))
+    async def ack(incident_id: str, body: m.AckIn, request: Request, who: ActsOnIncidents) -> Response:
+        """Somebody has taken it."""
+        return await _tell(request, who, incident_id, "ack", body.note)
+
+    @router.post("/incidents/{incident_id}/note", response_model=m.Accepted, status_code=202, responses=problems(404))
+    async def note(incident_id: str, body: m.NoteIn, request: Request, who: ActsOnIncidents) -> Response:
+        """A remark that everybody sees."""
+        return await _tell(request, who, incident_id, "note", body.text)
+
+    @router.post("/incidents/{incident_id}/etr", response_model=m.Accepted, status_code=202, responses=problems(404))
+    async def etr(incident_id: str, body: m.EtrIn, request: Request, who: ActsOnIncidents) -> Response:
+        """The time of repair, a promise to customers; `next_update` says when more will be known."""
+        value = rfc3339(given_time(body.at, "at"))
+        if body.next_update:
+            value += " " + rfc3339(given_time(body.next_update, "next_update"))
+        return await _tell(request, who, incident_id, "etr", value)
+
+    @router.post(
+        "/incidents/{incident_id}/resolve", response_model=m.Accepted, status_code=202, responses=problems(404, 409)
+    )
+    async def resolve(incident_id: str, body: m.ResolveIn, request: Request, who: ActsOnIncidents) -> Response:
+        """Declare it over; it holds until the lines recover or more of them fall."""
+        return await _tell(request, who, incident_id, "resolve", body.reason, unresolved=True)
+
+    @router.get("/stream", responses={**problems(), 200: EVENT_STREAM}, response_class=EventStream)
+    async def stream(who: ReadsIncidents) -> Response:
+        """Incidents as they change (`incident`); `resync` and `hello` mean: fetch the list again."""
+        return EventStream(api.feed, api.feed.incidents())
+
+    async def _tell(
+        request: Request, who: Principal, incident_id: str, kind: EventKind, value: str, unresolved: bool = False
+    ) -> Response:
+        found = await to_thread.run_sync(state.incident, incident_id)
+        if found is None:
+            raise Problem(404, "there is no such incident")
+        if unresolved and found.status is IncidentStatus.RESOLVED:
+            raise Problem(409, "this incident is resolved already")
+        event_id = f"{kind}:{secrets.token_hex(8)}"
+        event = Event(
+            services.clock.now_ns(),
+            f"incident:{incident_id}",
+            kind,
+            value,
+            source="api",
+            by=who.name,
+            event_id=event_id,
+        )
+        await services.submit(event)
+        await to_thread.run_sync(state.record_event, event)
+        api.note(request, who, kind, incident_id, value)
+        return answer(m.Accepted(event_id=event_id), 202)
+
+    return router

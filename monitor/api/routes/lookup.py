@@ -1,0 +1,172 @@
+"""The look-up: what an agent types becomes a verdict, at once from memory, and better by a live check."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from monitor.api import models as m
+from monitor.api import present
+from monitor.api.auth import Principal
+from monitor.api.context import Api, answer, log, problems
+from monitor.api.feed import EVENT_STREAM, HEARTBEAT_S, EventStream, encode
+from monitor.api.granted import LooksUp
+from monitor.api.live import Lookup
+from monitor.api.problems import Problem
+from monitor.clock import NS, rfc3339
+from monitor.desk import Answer, judge_line, look_up
+from monitor.desk.lookup import IDS
+from monitor.records import Event
+
+FOLLOW_S = 15.0
+LOOK_S = 0.1  # how often the engine's view is looked at while somebody waits
+CALLED_S = 600.0  # a second call about a line within that time is no new evidence
+
+
+def routes(api: Api) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["lookup"])
+    services = api.services
+    seconds = services.metrics.histogram(
+        "lookup_seconds", "time to a verdict", (0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1)
+    )
+    counted = services.metrics.counter("lookups_total", "look-ups by verdict", ["verdict"])
+    pace = Pace(services.settings.lookups_alarm_per_hour)
+
+    @router.post("/lookup", response_model=m.LookupOut, responses=problems())
+    async def lookup(body: m.LookupIn, request: Request, who: LooksUp) -> Response:
+        """The verdict for the line that `key` names, or the candidates when it names several."""
+        begin = time.perf_counter()
+        found = look_up(body.key, services.view(), services.inventory(), services.bindings(), services.clock.now_ns())
+        open_data = who.may("personal") or body.verified_by is not None
+        shown = _answer(request, who, found, open_data, body.reason or "", body.verified_by or "")
+        seconds.observe(time.perf_counter() - begin)
+        if body.reason == "call" and found.row is not None:
+            _called(found.row, found.verdict.line_id)
+        return answer(shown)
+
+    @router.get("/lookup", response_model=m.LookupOut, responses=problems())
+    async def lookup_by_id(
+        request: Request,
+        who: LooksUp,
+        key: Annotated[str, Query(min_length=1, max_length=200, description="line id, customer id, serial, endpoint")],
+    ) -> Response:
+        """The same by ids only: phone numbers, names and addresses do not belong in an address line."""
+        found = look_up(key, services.view(), services.inventory(), services.bindings(), services.clock.now_ns(), IDS)
+        return answer(_answer(request, who, found, who.may("personal"), "", ""))
+
+    @router.get(
+        "/lookup/{lookup_id}/stream", responses={**problems(404), 200: EVENT_STREAM}, response_class=EventStream
+    )
+    async def follow(lookup_id: str, who: LooksUp) -> Response:
+        """The verdict of a look-up as it improves by the live check, for some seconds."""
+        found = api.live.find(lookup_id)
+        if found is None or found.who != who.name:
+            raise Problem(404, "there is no such look-up (any more): look the line up again")
+        return EventStream(api.feed, _follow(found))
+
+    def _answer(
+        request: Request, who: Principal, found: Answer, open_data: bool, reason: str, verified: str
+    ) -> m.LookupOut:
+        verdict = found.verdict
+        detail = " ".join(part for part in (verdict.code.value, found.matched_by or "", reason, verified) if part)
+        api.note(request, who, "lookup", verdict.line_id or f"{found.matches} matches", detail)
+        counted.labels(verdict.code.value).inc()
+        if pace.beyond(who.name):
+            log.warning("%s has looked up more than %d lines in an hour", who.name, pace.limit)
+        asked_ns = api.live.ask(found.row)[0] if found.row is not None else 0
+        remembered = api.live.remember(verdict.line_id, who.name, found.matched_by, open_data, asked_ns)
+        return _shown(remembered, found)
+
+    def _shown(lookup: Lookup, found: Answer) -> m.LookupOut:
+        view, inventory = services.view(), services.inventory()
+        verdict, row = found.verdict, found.row
+        incident = next((i for i in view.incidents if i.incident_id == verdict.incident_id), None)
+        live = m.Live(asked_at=present.time(lookup.asked_ns), answered=None)
+        if row is not None and lookup.asked_ns and view.generation == inventory.generation:
+            if int(view.replied_ns[row]) >= lookup.asked_ns:
+                live.answered, live.rtt_ms = True, present.number(view.rtt_ms[row])
+            elif int(view.probed_ns[row]) >= lookup.asked_ns:
+                live.answered = False
+        return m.LookupOut(
+            lookup_id=lookup.lookup_id,
+            at=rfc3339(verdict.at_ns),
+            matched_by=found.matched_by.value if found.matched_by else None,
+            matches=found.matches,
+            line=present.card(inventory, row, lookup.open_data) if row is not None else None,
+            verdict=present.verdict(verdict, services.zone),
+            incident=present.brief(incident) if incident else None,
+            candidates=[present.candidate(c) for c in found.candidates],
+            live=live,
+        )
+
+    async def _follow(lookup: Lookup) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        end, beat = loop.time() + FOLLOW_S, loop.time() + HEARTBEAT_S
+        view, shown = None, None
+        while loop.time() < end and lookup.line_id:
+            if services.view() is not view:
+                view = services.view()
+                row = services.inventory().index_of(lookup.line_id)
+                if row is None:
+                    break
+                now_ns = services.clock.now_ns()
+                verdict = judge_line(row, view, services.inventory(), services.bindings(), now_ns)
+                body = _shown(lookup, Answer(verdict, row, lookup.matched_by, 1))
+                if (sign := _sign(body)) != shown:
+                    shown = sign
+                    yield encode("verdict", body.model_dump_json())
+            if loop.time() > beat:
+                beat = loop.time() + HEARTBEAT_S
+                yield b": still here\n\n"
+            await asyncio.sleep(LOOK_S)
+        yield encode("done", "{}")
+
+    def _called(row: int, line_id: str) -> None:
+        now_ns = services.clock.now_ns()
+        signs = services.view().signs.get(row)
+        if signs is None or now_ns - signs.call_ns > CALLED_S * NS:
+            event = Event(now_ns, line_id, "call", source="desk")
+            api.background(_submit(event), "telling the engine of a call")
+
+    async def _submit(event: Event) -> None:
+        await services.submit(event)
+
+    return router
+
+
+def _sign(body: m.LookupOut) -> tuple[object, ...]:
+    """What makes an answer another one: everything but ages and the moment."""
+    v = body.verdict
+    evidence = tuple((e.code, e.text.en) for e in v.evidence if e.code != "seen.replied_rtt")
+    return (
+        v.code,
+        v.confidence,
+        v.since,
+        v.incident_id,
+        v.say.en,
+        evidence,
+        tuple(a.code for a in v.also_seen),
+        body.live.answered,
+    )
+
+
+class Pace:
+    """Counts look-ups per person and hour; `beyond` is true once per hour for who does too many."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def beyond(self, name: str) -> bool:
+        now = time.monotonic()
+        since, count = self._counts.get(name, (now, 0))
+        if now - since > 3600:
+            since, count = now, 0
+        self._counts[name] = (since, count + 1)
+        while len(self._counts) > 10_000:
+            self._counts.popitem(last=False)
+        return count + 1 == self.limit + 1
