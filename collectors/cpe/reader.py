@@ -2,8 +2,9 @@
 
 Runs on the event loop, straight from paho's callback, so there is no queue that a crash could lose. Availability
 becomes `cpe_online` / `cpe_offline`; telemetry becomes LineValues in columns (about one a second) and events.
-A state whose time is not known carries the value "retained": what the broker kept for us (retained, or queued while
-we were away), and last wills in the instant in which the broker itself went down. It is a state, never an onset.
+A state (online, offline, dying gasp, LOS) whose time is not known carries the value "retained": what the broker kept
+for us (retained, or queued while we were away), and last wills in the instant in which the broker itself went down.
+It is how things stand, never an onset. Values queued without a time of their own get that of their arrival.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from monitor.records import Event, EventKind, ValueKind
 SOURCE = "mqtt"
 SUBJECT = "source:mqtt"
 RETAINED = "retained"
+STATES = frozenset({"cpe_online", "cpe_offline", "dying_gasp", "los", "los_cleared"})
 # A broker that shuts down sends every router's last will just before it closes our connection; a router that
 # reconnects has its old connection's will sent just before its "online". Offline waits so long for either.
 HOLD_S = 0.5
@@ -51,6 +53,22 @@ class _Held(NamedTuple):
     due_s: float
     event: Event
     ticket: Ticket | None
+
+
+class _Arrival(NamedTuple):
+    """Whose message it is and when it came. `retained`: the broker's memory of the topic; `queued`: kept while we were
+    away."""
+
+    line: int
+    line_id: str
+    ticket: Ticket | None
+    now_ns: int
+    retained: bool
+    queued: bool
+
+    @property
+    def old(self) -> bool:
+        return self.retained or self.queued
 
 
 class CpeReader:
@@ -99,6 +117,7 @@ class CpeReader:
         """Take one message. Never raises: what cannot be used is counted and acknowledged, else it would come again
         for ever."""
         ticket = self._inflight.open(message.mid, message.qos) if message.qos else None
+        self._end_backlog()
         self._message_s = self._now_s()
         if message.retain and message.qos:
             self._backlog_since_s = None  # the broker sends these after what it had queued
@@ -133,19 +152,20 @@ class CpeReader:
             raise Refused("ambiguous_serial")
         now_ns = self._context.clock.now_ns()
         self.last_ns = now_ns
-        old = message.retain or self._backlog_since_s is not None
+        queued = self._backlog_since_s is not None
+        arrival = _Arrival(lines[0], self._inventory.line_id(lines[0]), ticket, now_ns, message.retain, queued)
         if kind == "availability":
-            self._availability(lines[0], message, ticket, now_ns, old)
+            self._availability(message, arrival)
         else:
-            self._telemetry(lines[0], within, message, ticket, now_ns, old)
+            self._telemetry(message, arrival, "" if within in ("event", "events") else within)
 
-    def _availability(self, line: int, message: Message, ticket: Ticket | None, now_ns: int, old: bool) -> None:
+    def _availability(self, message: Message, arrival: "_Arrival") -> None:
         if not message.payload:
             raise Refused("cleared")  # an empty retained message takes the topic away, and says nothing
         online = parse_availability(message.payload)
-        line_id = self._inventory.line_id(line)
         kind: EventKind = "cpe_online" if online else "cpe_offline"
-        event = Event(now_ns, line_id, kind, RETAINED if old else "", SOURCE, event_id=_event_id(message, kind, False))
+        event = self._event(arrival, kind, RETAINED if arrival.old else "", arrival.now_ns, message, dated=False)
+        line_id, ticket = arrival.line_id, arrival.ticket
         if (before := self._held.pop(line_id, None)) is not None:
             if online:  # its old connection's will, then its new connection: it never was away
                 self._dropped.labels("takeover").inc()
@@ -153,64 +173,72 @@ class CpeReader:
         if (superseded := self._deferred.pop(line_id, None)) is not None:
             _handed(superseded[1])
         _owe(ticket)
-        if not self._routers.allow(line):
+        if not self._allow(arrival):
             # Whatever a router floods us with, its last state counts: it is told when the window is over.
-            self._dropped.labels("too_many").inc()
             self._deferred[line_id] = (event, ticket)
-        elif online or old:
+        elif online or arrival.old:
             self._offer(event, ticket)
         else:
             self._held[line_id] = _Held(self._now_s() + HOLD_S, event, ticket)
 
-    def _telemetry(
-        self, line: int, within: str, message: Message, ticket: Ticket | None, now_ns: int, old: bool
-    ) -> None:
-        if not self._routers.allow(line):
-            raise Refused("too_many")
-        report = parse_report(message.payload, "" if within in ("event", "events") else within)
+    def _telemetry(self, message: Message, arrival: "_Arrival", within: str) -> None:
+        if not self._allow(arrival):
+            return
+        report = parse_report(message.payload, within)
         for reason, count in report.dropped.items():
             self._dropped.labels(reason).inc(count)
-        at_ns = self._credible(report.at_ns, now_ns, old)
-        dated = at_ns is not None
-        if at_ns is None:
-            at_ns = now_ns
-            if old and report.values:
-                self._dropped.labels("undated").inc(len(report.values))
-                report.values.clear()  # measured nobody knows when
-        line_id = self._inventory.line_id(line)
+        said_ns = self._credible(report.at_ns, arrival)
+        dated = said_ns is not None
+        at_ns = arrival.now_ns if said_ns is None else said_ns
+        if arrival.retained and not dated:
+            # Measured, or happened, nobody knows when: only a state can be taken from it.
+            known = [(kind, value) for kind, value in report.events if kind in STATES]
+            self._dropped.labels("undated").inc(len(report.values) + len(report.events) - len(known))
+            report.values, report.events = [], known
         for kind, value in report.events:
             if kind == "cpe_boot":
-                self._routers.said_boot(line, at_ns)
-            if old and not dated:
+                self._routers.said_boot(arrival.line, at_ns)
+            if kind in STATES and arrival.old and not dated:
                 value = RETAINED
-            _owe(ticket)
-            self._offer(Event(at_ns, line_id, kind, value, SOURCE, event_id=_event_id(message, kind, dated)), ticket)
+            _owe(arrival.ticket)
+            self._offer(self._event(arrival, kind, value, at_ns, message, dated=dated), arrival.ticket)
         for value_kind, number in report.values:
-            if value_kind is ValueKind.UPTIME_S and self._routers.booted(line, number, at_ns):
-                _owe(ticket)
+            if value_kind is ValueKind.UPTIME_S and self._routers.booted(arrival.line, number, at_ns):
                 booted_ns = max(at_ns - int(number * NS), 0)
-                told = Event(
-                    booted_ns, line_id, "cpe_boot", "uptime", SOURCE, event_id=_event_id(message, "uptime", dated)
-                )
-                self._offer(told, ticket)
+                _owe(arrival.ticket)
+                event = self._event(arrival, "cpe_boot", "uptime", booted_ns, message, dated=dated)
+                self._offer(event, arrival.ticket)
         if report.values:
             if not len(self._columns):
                 self._columns_since_s = self._now_s()
-            self._columns.add(line, report.values, at_ns, ticket)
+            self._columns.add(arrival.line, report.values, at_ns, arrival.ticket)
             if len(self._columns) >= MAX_ROWS:
                 self._flush()
 
-    def _credible(self, said_ns: int | None, now_ns: int, old: bool) -> int | None:
+    def _event(
+        self, arrival: "_Arrival", kind: EventKind, value: str, at_ns: int, message: Message, *, dated: bool
+    ) -> Event:
+        event_id = _event_id(message, f"{kind} {value if kind == 'cpe_boot' else ''}", dated)
+        return Event(at_ns, arrival.line_id, kind, value, SOURCE, event_id=event_id)
+
+    def _allow(self, arrival: "_Arrival") -> bool:
+        """Whether this router may say more in this window. What the broker kept for us has a bound of its own."""
+        if arrival.old or self._routers.allow(arrival.line):
+            return True
+        self._dropped.labels("too_many").inc()
+        return False
+
+    def _credible(self, said_ns: int | None, arrival: "_Arrival") -> int | None:
         """The router's own time if it is to be believed, else None. What was kept for us may be as old as the
         session; what is fresh may not differ by more than the skew. A time in the future is now."""
         if said_ns is None:
             return None
         skew_ns = int(self._settings.clock_skew_s * NS)
-        back_ns = max(skew_ns, self._settings.session_expiry_s * NS) if old else skew_ns
-        if not now_ns - back_ns <= said_ns <= now_ns + skew_ns:
+        back_ns = max(skew_ns, self._settings.session_expiry_s * NS) if arrival.old else skew_ns
+        if not arrival.now_ns - back_ns <= said_ns <= arrival.now_ns + skew_ns:
             self._dropped.labels("clock").inc()
             return None
-        return said_ns if said_ns <= now_ns + FUTURE_NS else now_ns
+        return said_ns if said_ns <= arrival.now_ns + FUTURE_NS else arrival.now_ns
 
     # -- handing over ---------------------------------------------------------------------------------------------
 
@@ -229,10 +257,7 @@ class CpeReader:
     def tick(self, acknowledge: Callable[[int, int], None]) -> None:
         """Hand over what is due, and acknowledge what is on disk."""
         now_s = self._now_s()
-        if self._backlog_since_s is not None and (
-            now_s - self._message_s > BACKLOG_PAUSE_S or now_s - self._backlog_since_s > BACKLOG_MAX_S
-        ):
-            self._backlog_since_s = None
+        self._end_backlog()
         while self._waiting and self._put(*self._waiting[0]):
             self._waiting.popleft()
         for line_id, held in list(self._held.items()):
@@ -302,6 +327,13 @@ class CpeReader:
 
     def _fresh_routers(self) -> Routers:
         return Routers(len(self._inventory), self._settings.max_messages)
+
+    def _end_backlog(self) -> None:
+        now_s = self._now_s()
+        if self._backlog_since_s is not None and (
+            now_s - self._message_s > BACKLOG_PAUSE_S or now_s - self._backlog_since_s > BACKLOG_MAX_S
+        ):
+            self._backlog_since_s = None
 
     def _roll_window(self) -> None:
         if self._now_s() - self._window_s < self._settings.window_s:
