@@ -179,11 +179,9 @@ class Writer:
         return status
 
     def _url(self, incident: Incident) -> str:
-        return (
-            f"{self._page_url}/incidents/{quote(incident.incident_id, safe='', errors='replace')}"
-            if self._page_url
-            else ""
-        )
+        # The page is one document; which incident it shows stands behind the #, which never reaches a log.
+        name = quote(incident.incident_id, safe="", errors="replace")
+        return f"{self._page_url}/#incident={name}" if self._page_url else ""
 
     def _word(self, name: str, /, **params: str | int | float) -> str:
         return self.words(Coded(f"alert_{name}", params))

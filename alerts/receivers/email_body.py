@@ -19,6 +19,7 @@ from alerts.settings import EmailSettings
 from alerts.text import one_line
 
 SUBJECT_LIMIT = 160
+_COLORS = {"🔴": "#cf222e", "🟠": "#bc4c00", "🟡": "#bf8700", "🟢": "#1a7f37", "🔵": "#0969da"}
 _POLICY = SMTP.clone(cte_type="7bit")  # not every server on the way takes 8bit
 
 
@@ -86,7 +87,8 @@ def _html(message: Message) -> str:
         '<!doctype html><html><head><meta charset="utf-8"></head>'
         '<body style="margin:0;padding:20px;font:15px/1.45 system-ui,sans-serif;color:#1f2328;background:#ffffff">'
         f"{'' if message.first else news}"
-        f'<h1 style="margin:0 0 12px;font-size:20px">{message.mark} {escape(message.title)}</h1>'
+        f'<h1 style="margin:0 0 12px;font-size:20px;border-left:6px solid {_COLORS.get(message.mark, "#57606a")};'
+        f'padding-left:12px">{escape(message.title)}</h1>'
         f"{f'<p>{text}</p>' if text else ''}"
         f'<table style="border-collapse:collapse;font-size:14px">{rows}</table>{link}'
         f'<p style="margin-top:24px;font-size:12px;color:#57606a">{escape(message.footer)}</p></body></html>\n'

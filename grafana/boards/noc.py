@@ -29,7 +29,7 @@ from boards.parts import (
 
 TIME = "$timeFilter"
 EVERY = "GROUP BY time($__interval)"
-INCIDENT_URL = "${page}/incidents/${__value.raw:percentencode}"
+INCIDENT_URL = "${page}/#incident=${__value.raw:percentencode}"
 
 
 def build_now(made: sdk.Dashboard) -> sdk.Dashboard:

@@ -34,7 +34,9 @@ def incident(name: str = "inc-1", revision: int = 1, **changes: Any) -> Incident
         "lines_down": 480,
         "lines_at_risk": 512,
         "lines_observable": 498,
-        "explanation": (Coded("alert_news_grew", {"lines_affected": 480, "lines_before": 12}),),
+        "explanation": (
+            Coded("element_down", {"down": 480, "observable": 498, "scope": "north/ex-12/olt-3", "spread_s": 20.0}),
+        ),
     }
     return Incident(**{**values, **changes})
 

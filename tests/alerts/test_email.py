@@ -86,7 +86,7 @@ async def test_headers_and_parts(smtp: SmtpServer) -> None:
         content = part.get_content()
         assert "north/ex-12/olt-3" in content
         assert "480 down, 500 affected, 512 under it (498 observable)" in content
-        assert "https://faultline.example.net/incidents/inc-1" in content
+        assert "https://faultline.example.net/#incident=inc-1" in content
 
 
 async def test_german(smtp: SmtpServer) -> None:

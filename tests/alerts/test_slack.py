@@ -77,7 +77,7 @@ async def test_nothing_can_be_injected(slack: SlackServer, tmp_path: Path) -> No
     handle = await out.send(nasty, {})
     body = slack.messages[handle["ts"]]
     parsed = [body["text"], *(t["text"] for t in _texts(body["blocks"]) if t["type"] == "mrkdwn")]
-    link = "<https://faultline.example.net/incidents/inc-%3C%21channel%3E"
+    link = "<https://faultline.example.net/#incident=inc-%3C%21channel%3E"
     assert all("<" not in text or text.startswith(link) for text in parsed)
     shown = json.dumps(body, ensure_ascii=False)
     assert not any(bad in shown for bad in ("\x00", "\x1b", "\u202e", "\ud800", "\\u0000", "\\u001b"))
