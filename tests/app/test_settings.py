@@ -93,7 +93,11 @@ def test_example_names_every_setting() -> None:
         elif key := re.match(r"#?\s?([a-z0-9_]+) *= ", line):
             tables.setdefault(table, set()).add(key[1])
     named = {f"{t}.{k}" for t, keys in tables.items() for k in keys}
-    missing = [s for s in leaves(Settings) if s not in named and not any(n.startswith(f"{s}.") for n in named) and s not in tables]
+    missing = [
+        s
+        for s in leaves(Settings)
+        if s not in named and not any(n.startswith(f"{s}.") for n in named) and s not in tables
+    ]
     assert not missing, f"not in the example: {missing}"
 
 

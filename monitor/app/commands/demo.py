@@ -10,7 +10,7 @@ import click
 @click.option("--minutes", type=click.FloatRange(3.0, 600.0), default=5.0, show_default=True)
 @click.option("--simulated", is_flag=True, help="Simulated lines, also where real ICMP would be possible.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Of API and page; a free one when it is taken, or 0."
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Of API and page; 0: any free."
 )
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table as JSON too."

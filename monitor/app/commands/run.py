@@ -15,9 +15,9 @@ def run(config: Path) -> int:
     import logging
     import sys
 
+    from monitor.api import ListenProblem
     from monitor.app.errors import RunFailed
     from monitor.app.settings import load_settings
-    from monitor.api import ListenProblem
     from monitor.store.problems import StoreProblem
 
     settings = load_settings(config)

@@ -66,6 +66,9 @@ class Watch:
         if known and not new and len(known.lines) == min(incident["lines_affected"], 1000):
             return
         detail = self.get(f"/api/v1/incidents/{ref}")
+        opened = [_seconds(step["at"]) for step in detail["history"] if step["status"] in ("open", "recovering")]
+        if not opened:
+            return  # it was suspected and came to nothing: nobody was told
         text = " ".join(both["en"] for both in incident["explanation"])
         self.found[ref] = Found(
             ref=ref,
@@ -73,7 +76,7 @@ class Watch:
             scope_kind=scope["kind"],
             scope_name=scope["name"],
             lines=frozenset(detail["lines"]),
-            at_s=known.at_s if known else min(now_s, _first_open_s(detail, now_s)),
+            at_s=min(opened),
             started_s=_seconds(incident["started_at"]),
             text=text,
         )
@@ -117,8 +120,3 @@ class Watch:
         clock = datetime.fromtimestamp(now_s).astimezone().strftime("%H:%M:%S")
         self._say(f"{clock} +{now_s - self._zero_s:4.0f} s  {text}")
 
-
-def _first_open_s(detail: dict[str, Any], otherwise: float) -> float:
-    """When the incident first was more than suspected, from its history (UTC seconds)."""
-    opened = [_seconds(step["at"]) for step in detail["history"] if step["status"] not in ("suspected", "withdrawn")]
-    return min(opened, default=otherwise)
