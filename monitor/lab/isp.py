@@ -6,6 +6,7 @@ quarter is served by splitters of several OLTs, at its edge of two exchanges, so
 in common. Lines are numbered in the order of their paths. Distances in km; arrays are described at `Isp`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from monitor.records.rounds import I32
 
 F64 = npt.NDArray[np.float64]
 U32 = npt.NDArray[np.uint32]
+Rows = npt.NDArray[np.integer] | Sequence[int]
 Rng = np.random.Generator
 
 MIN_LINES = 300
@@ -101,18 +103,18 @@ class Isp:
     def line_id(self, line: int) -> str:
         return f"L{self.number[line] + 1:07d}"
 
-    def line_ids(self, lines: npt.NDArray[np.integer]) -> list[str]:
-        return [f"L{n + 1:07d}" for n in self.number[lines].tolist()]
+    def line_ids(self, lines: Rows) -> list[str]:
+        return [f"L{n + 1:07d}" for n in self.number[np.asarray(lines, np.int64)].tolist()]
 
-    def addresses(self, lines: npt.NDArray[np.integer]) -> list[str]:
+    def addresses(self, lines: Rows) -> list[str]:
         """Textual addresses of those that have one."""
-        return [dotted(a) for a in self.address[lines].tolist() if a]
+        return [dotted(a) for a in self.address[np.asarray(lines, np.int64)].tolist() if a]
 
     def serial(self, line: int) -> str:
         return serial_number(int(self.model[line]), int(self.number[line]))
 
-    def serials(self, lines: npt.NDArray[np.integer]) -> list[str]:
-        return [self.serial(line) for line in lines.tolist()]
+    def serials(self, lines: Rows) -> list[str]:
+        return [self.serial(line) for line in np.asarray(lines, np.int64).tolist()]
 
     def reference_address(self, exchange: int) -> str:
         """A router in the exchange that must answer while the prober can see."""
