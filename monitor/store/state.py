@@ -105,14 +105,15 @@ class StateStore(Access, Database):
         return self._applied
 
     @staticmethod
-    def _told(connection: Any, ids: set[str]) -> set[str]:
-        """Which of these incidents were ever more than suspected."""
-        found: set[str] = set()
+    def _told(connection: Any, ids: set[str]) -> dict[str, int]:
+        """Of these incidents those that were ever more than suspected, with the first such revision."""
+        found: dict[str, int] = {}
         wanted = sorted(ids)
+        row = t.outbox.c
         for low in range(0, len(wanted), 500):  # SQLite bounds the number of parameters
             part = wanted[low : low + 500]
-            query = select(t.outbox.c.incident_id).where(t.outbox.c.incident_id.in_(part)).distinct()
-            found.update(connection.scalars(query))
+            query = select(row.incident_id, func.min(row.revision)).where(row.incident_id.in_(part))
+            found.update({r[0]: r[1] for r in connection.execute(query.group_by(row.incident_id))})
         return found
 
     # -- incidents
@@ -272,14 +273,16 @@ class StateStore(Access, Database):
 _Row = tuple[Change, Incident, bytes]
 
 
-def _letters(incidents: Sequence[_Row], told: set[str]) -> Iterable[dict[str, Any]]:
-    known = set(told)
+def _letters(incidents: Sequence[_Row], told: dict[str, int]) -> Iterable[dict[str, Any]]:
+    first = dict(told)
     for change, incident, body in incidents:
         if incident.status is IncidentStatus.SUSPECTED:
             continue
-        if incident.status is IncidentStatus.RESOLVED and incident.incident_id not in known:
+        # Compared with the first revision told, not only whether one was: applied again, the answer must be the same.
+        told_before = first.get(incident.incident_id, incident.revision) < incident.revision
+        if incident.status is IncidentStatus.RESOLVED and not told_before:
             continue
-        known.add(incident.incident_id)
+        first.setdefault(incident.incident_id, incident.revision)
         yield {
             "incident_id": incident.incident_id,
             "revision": incident.revision,

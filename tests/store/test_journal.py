@@ -132,7 +132,8 @@ def test_a_tail_torn_anywhere_costs_only_the_torn_entries(data):
         whole = path.read_bytes()
         one = (len(whole) - len(SEGMENT_HEAD)) // 4
         cut = data.draw(st.integers(0, len(whole)))
-        path.write_bytes(whole[:cut] + data.draw(st.binary(max_size=40)))
+        rubbish = data.draw(st.binary(max_size=40)) if cut >= len(SEGMENT_HEAD) else bytes(data.draw(st.integers(0, 9)))
+        path.write_bytes(whole[:cut] + rubbish)
         survivors = max(0, (cut - len(SEGMENT_HEAD)) // one)
         journal = Journal(folder)
         assert replayed(journal) == list(range(1, survivors + 1))
