@@ -77,6 +77,10 @@ class Rig:
             lambda: self.inventory, lambda: self.bindings, self.sink, self.clock, self.metrics, "prober-1"
         )
 
+    def reload(self, inventory: Inventory) -> None:
+        """Replace the inventory, and with it the bindings, as the daemon does."""
+        self.inventory, self.bindings = inventory, Bindings(inventory)
+
     def troubles(self) -> list[str]:
         return [trouble.name for trouble in self.metrics.troubles.current()]
 

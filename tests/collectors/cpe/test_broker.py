@@ -127,7 +127,7 @@ async def test_the_acknowledgement_waits_for_the_disk(broker: Mosquitto, rig: Ri
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_killed_under_load_nothing_is_lost(broker: Mosquitto, tmp_path: Path, protocol: str) -> None:
-    """The consumer is killed (SIGKILL) several times in the middle of 1,500 messages: every event and every value is
+    """The consumer is killed (SIGKILL) twice in the middle of 1,500 messages: every event and every value is
     in its journal in the end, and repeated deliveries carry the same event id."""
     total, journal = 1500, tmp_path / "journal"
     command = [sys.executable, "-m", "tests.collectors.cpe.consumer", str(broker.port), str(tmp_path), protocol]
@@ -151,7 +151,7 @@ async def test_killed_under_load_nothing_is_lost(broker: Mosquitto, tmp_path: Pa
                     await client.publish(f"cpe/S{n % 50}/telemetry/event", json.dumps(told), 1)
 
         loading = asyncio.create_task(load())
-        for share in (0.05, 0.3, 0.6):
+        for share in (0.1, 0.5):
             await until(lambda share=share: len(lines()) > share * 2 * total, what="some of the messages")
             child.kill()
             child = begin()
@@ -170,7 +170,7 @@ async def test_killed_under_load_nothing_is_lost(broker: Mosquitto, tmp_path: Pa
     assert set(values) == {str(n) for n in range(total)}
     assert len(ids) == total  # every message told, each under an id of its own however often it was delivered
     # What was in flight at a kill came twice, no more than the broker may have in flight.
-    assert len(events) <= total + 3 * 200
+    assert len(events) <= total + 2 * 200
 
 
 async def test_a_broker_that_is_not_there_at_first(rig: Rig, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.cpe.telemetry import (
@@ -189,6 +189,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from([*KEYS, "event", "ts", "value", "wifi"]), json_values))
 def test_any_object_gives_only_plausible_values(told: dict[str, object]) -> None:
     """Whatever an object holds, the values that come out are within the range of their kind."""
