@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correlation.background import Background
-from correlation.casebook import CaseBook
+from correlation.casebook import FREE, CaseBook
 from correlation.cases import Case
 from correlation.explain import Cause, Evidence, Explainer
 from correlation.lines import LineTable
@@ -65,7 +65,7 @@ class CauseFinder:
             oldest = now_ns - int(max(windows) * NS)
             keep = (table.known[self.recent] == LineState.DOWN) & (table.down_ns[self.recent] >= oldest)
             self.recent = self.recent[keep]
-        young = [c for c in book.living(IncidentKind.OUTAGE) if self._young(c, book, now_ns)]
+        young = [c for c in book.living(IncidentKind.OUTAGE) if self._young(c, book)]
         if not (fell.size or slow_due or young):
             return None
         self.fast_ns = now_ns
@@ -73,29 +73,28 @@ class CauseFinder:
             self.slow_ns = now_ns
         return self._search(windows if slow_due else windows[:1], young, now_ns)
 
-    def _young(self, case: Case, book: CaseBook, now_ns: int) -> bool:
-        """May its scope still change? Forming ones always, open ones early, while nearly all is down."""
+    def _young(self, case: Case, book: CaseBook) -> bool:
+        """May its scope still change? Forming ones always, open ones while nearly all is down."""
         if case.state.status is IncidentStatus.SUSPECTED:
             return True
         if case.state.status is not IncidentStatus.OPEN or case.state.parent_id:
-            return False
-        if now_ns - case.state.started_ns > self.settings.causes.windows_s[0] * NS:
             return False
         return len(book.still_down(case)) >= SETTLED_SHARE * len(case.lines)
 
     def _search(self, windows: tuple[float, ...], young: list[Case], now_ns: int) -> list[Cause]:
         table, settings = self.table, self.settings.causes
-        slot = table.slot[self.recent]
-        open_to = (slot == -1) | np.isin(slot, [c.state.slot for c in young])
-        lines = self.recent[open_to & (table.state[self.recent] == LineState.DOWN)]
-        if lines.size < settings.min_lines:
-            return []
-        fallen = table.down_ns[lines]
+        candidates = self.recent[table.state[self.recent] == LineState.DOWN]
         seen: I64 | None = None
         causes: list[Cause] = []
         for window_s in windows:
-            inside = fallen >= now_ns - int(window_s * NS)
-            mine, at = lines[inside], fallen[inside]
+            began = now_ns - int(window_s * NS)
+            # All lines of an incident or none: half of its evidence would shrink it.
+            free = [c for c in young if _reaches(c, began, window_s)]
+            slot = table.slot[candidates]
+            inside = (slot == FREE) & (table.down_ns[candidates] >= began)
+            inside |= np.isin(slot, [c.state.slot for c in free])
+            mine = candidates[inside]
+            at = table.down_ns[mine]
             for cause in causes:
                 keep = ~np.isin(mine, cause.lines, assume_unique=True)
                 mine, at = mine[keep], at[keep]
@@ -103,14 +102,13 @@ class CauseFinder:
                 continue
             if seen is None:
                 seen = np.where(table.is_up() & (table.slot < 0), table.seen_ns(), 0)
-            causes += self._explain(mine, at, seen, window_s, young, now_ns)
+            causes += self._explain(mine, at, seen, window_s, free, now_ns)
         return causes
 
     def _explain(
         self, lines: I32, at_ns: I64, seen: I64, window_s: float, young: list[Case], now_ns: int
     ) -> list[Cause]:
         settings = self.settings.causes
-        reboot_ns = now_ns - int(settings.reboot_s * NS)
         evidence = Evidence(
             lines=lines,
             at_ns=at_ns,
@@ -121,7 +119,6 @@ class CauseFinder:
             element_rate=lambda elements: self.background.element_rates(now_ns, elements),
             bonus=self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s),
             held=frozenset(c.state.scope for c in young if c.state.opened),
-            young=lines[at_ns > reboot_ns],
         )
         causes = self.explainer.explain(evidence)
         return [c for c in causes if c.gain >= 0]
@@ -191,7 +188,7 @@ class CauseFinder:
         line, at = arrays["finder_unlearned_line"].astype(np.int32), arrays["finder_unlearned_at"].astype(np.int64)
         self.unlearned = []
         cuts = np.flatnonzero(np.concatenate([[True], when[1:] != when[:-1]])) if when.size else np.zeros(0, np.int64)
-        for begin, end in zip(cuts.tolist(), [*cuts.tolist()[1:], when.size], strict=True):
+        for begin, end in zip(cuts.tolist(), [*cuts.tolist(), when.size][1:], strict=True):
             self.unlearned.append((int(when[begin]), line[begin:end], at[begin:end]))
 
     def remap(self, other: "CauseFinder", to: I32) -> None:
@@ -203,3 +200,13 @@ class CauseFinder:
             kept = to[lines] >= 0
             if kept.any():
                 self.unlearned.append((when, to[lines[kept]].astype(np.int32), at[kept]))
+
+
+def _reaches(case: Case, began_ns: int, window_s: float) -> bool:
+    """Is the case a matter of this window: did it begin within it, and was it found in one as long?"""
+    state = case.state
+    return (
+        state.started_ns >= began_ns
+        and state.window_s <= window_s
+        and (state.window_s == window_s or state.status is IncidentStatus.SUSPECTED)
+    )
