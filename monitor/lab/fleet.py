@@ -24,7 +24,6 @@ from monitor.lab.process import LabError
 
 KEEPALIVE_S = 30
 GASP_S = 0.1  # what the capacitors last for
-RETURN_S = 3.0  # after a restore the routers come back spread over this time
 RETRY_S = (0.5, 8.0)  # first and longest wait for a broker that is away
 OPENING = 50  # connections being opened at once
 
@@ -37,7 +36,8 @@ class Router(msgspec.Struct, frozen=True):
 
 
 class Fleet:
-    """The parent's side. `period_s`: each router's time between two reports (spread by a fifth)."""
+    """The parent's side. `period_s`: each router's time between two reports (spread by a fifth); `return_s`: after a
+    restore the routers come back spread over this time."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Fleet:
         period_s: float = 20.0,
         seed: int = 1,
         prefix: str = "cpe",
+        return_s: float = 3.0,
     ) -> None:
         self.folder = folder
         self.host = host
@@ -56,6 +57,7 @@ class Fleet:
         self.period_s = period_s
         self.seed = seed
         self.prefix = prefix
+        self.return_s = return_s
         self._known = frozenset(router.serial for router in routers)
         self._side: Controlled | None = None
 
@@ -67,7 +69,7 @@ class Fleet:
         """Returns when every router is connected. Raises LabError when the broker is not there in time."""
         self.folder.mkdir(parents=True, exist_ok=True)
         args = [self.host, str(self.port), "--period-s", str(self.period_s), "--seed", str(self.seed)]
-        args += ["--prefix", self.prefix]
+        args += ["--prefix", self.prefix, "--return-s", str(self.return_s)]
         self._side = Controlled("fleet", "monitor.lab.fleet", args, self.folder / "fleet.log")
         self._side.call("add", routers=[msgspec.to_builtins(router) for router in self.routers])
         self.wait_connected(len(self._known), timeout_s)
@@ -100,7 +102,7 @@ class Fleet:
         self._running().call("power_off", serials=self.having(serials), gasp_ratio=gasp_ratio)
 
     def restore(self, serials: Iterable[str]) -> None:
-        """Line and power are back; the routers return within a few seconds."""
+        """Line and power are back; the routers return within `return_s`."""
         self._running().call("restore", serials=self.having(serials))
 
     def reboot(self, serials: Iterable[str], off_s: float = 2.0) -> None:
@@ -171,9 +173,9 @@ class _Simulated:
 class FleetSide:
     """The child's side: keeps every router that is not away connected, and lets it report."""
 
-    def __init__(self, host: str, port: int, period_s: float, seed: int, prefix: str) -> None:
+    def __init__(self, host: str, port: int, period_s: float, seed: int, prefix: str, return_s: float) -> None:
         self._host, self._port, self._prefix = host, port, prefix
-        self._period_s = period_s
+        self._period_s, self._return_s = period_s, return_s
         self._random = random.Random(seed)
         self._routers: dict[str, _Simulated] = {}
         self._opening = asyncio.Semaphore(OPENING)
@@ -211,7 +213,7 @@ class FleetSide:
             router.away = False
             if not router.powered:
                 self._boot(router)
-            self._connect(router, self._random.uniform(0.1, RETURN_S))
+            self._connect(router, self._random.uniform(0, self._return_s))
 
     async def reboot(self, serials: list[str], off_s: float) -> None:
         for router in self._some(serials):
@@ -321,7 +323,7 @@ class FleetSide:
 
 
 async def run(args: argparse.Namespace) -> None:
-    side = FleetSide(args.host, args.port, args.period_s, args.seed, args.prefix)
+    side = FleetSide(args.host, args.port, args.period_s, args.seed, args.prefix, args.return_s)
     names = ("add", "cut", "power_off", "restore", "reboot", "disturb", "status")
     await serve({name: getattr(side, name) for name in names})
 
@@ -333,6 +335,7 @@ def main() -> None:
     parser.add_argument("--period-s", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--prefix", default="cpe")
+    parser.add_argument("--return-s", type=float, default=3.0)
     asyncio.run(run(parser.parse_args()))
 
 

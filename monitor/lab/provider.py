@@ -44,7 +44,8 @@ class Endpoint(NamedTuple):
 
 class VirtualProvider:
     """`simulated`: None decides by what this machine can do (`why_simulated` says why). `sessions`: routers with a
-    real MQTT session. `prober_name`: what the daemon's source is called."""
+    real MQTT session, which report every `telemetry_s` and come back within `return_s`. `prober_name`: what the
+    daemon's source is called."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class VirtualProvider:
         simulated: bool | None = None,
         sessions: int = 400,
         telemetry_s: float = 20.0,
+        return_s: float = 3.0,
         prober_name: str = "default",
         clock: Clock | None = None,
     ) -> None:
@@ -75,7 +77,7 @@ class VirtualProvider:
         self._mosquitto = Mosquitto(folder / "mosquitto")
         self._unbounds = [Unbound(folder / f"unbound-{name}") for name in RESOLVERS]
         self._routers = self._choose_routers(sessions, seed)
-        self._telemetry_s = telemetry_s
+        self._telemetry_s, self._return_s = telemetry_s, return_s
         self._seed = seed
         self._prober_name = prober_name
         self._clock = clock or SystemClock()
@@ -101,6 +103,7 @@ class VirtualProvider:
                 self._routers,
                 self._telemetry_s,
                 self._seed,
+                return_s=self._return_s,
             )
             stack.callback(fleet.stop)
             fleet.start()

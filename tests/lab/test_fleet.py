@@ -79,7 +79,7 @@ def listener(broker: Mosquitto) -> Iterator[Listener]:
 
 @pytest.fixture
 def fleet(broker: Mosquitto, tmp_path: Path) -> Iterator[Fleet]:
-    with Fleet(tmp_path, broker.host, broker.port, ROUTERS, period_s=0.5) as fleet:
+    with Fleet(tmp_path, broker.host, broker.port, ROUTERS, period_s=0.5, return_s=0.3) as fleet:
         yield fleet
 
 
