@@ -6,6 +6,7 @@ kill -9 may cost that much. When they cannot be written, nothing more is answere
 
 import asyncio
 from collections import deque
+from itertools import islice
 
 from anyio import to_thread
 
@@ -24,6 +25,7 @@ class AuditLog:
         self._services = services
         self._waiting: deque[AuditEntry] = deque()
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def note(self, who: Principal, action: str, subject: str = "", detail: str = "", address: str = "") -> None:
         """Raises Problem 503 when too many entries wait for the store."""
@@ -42,17 +44,19 @@ class AuditLog:
             await asyncio.sleep(FLUSH_S)
 
     async def flush(self) -> None:
-        while self._waiting:
-            batch = [self._waiting[i] for i in range(min(MAX_BATCH, len(self._waiting)))]
-            now_ns = self._services.clock.now_ns()
-            try:
-                await to_thread.run_sync(self._services.state.audit_many, batch)
-            except Exception as error:  # whatever the database says, the entries stay
-                text = f"the audit trail cannot be written ({error}): check the store's disk or server"
-                self._services.metrics.troubles.begin("audit", text, now_ns)
-                self._wake.set()
-                await asyncio.sleep(1.0)
-                return
-            for _ in batch:
-                self._waiting.popleft()
-            self._services.metrics.troubles.end("audit", now_ns)
+        """Write what waits now; returns with a trouble when the store does not take it."""
+        async with self._writing:
+            while self._waiting:
+                batch = list(islice(self._waiting, MAX_BATCH))
+                now_ns = self._services.clock.now_ns()
+                try:
+                    await to_thread.run_sync(self._services.state.audit_many, batch)
+                except Exception as error:  # whatever the database says, the entries stay
+                    text = f"the audit trail cannot be written ({error}): check the store's disk or server"
+                    self._services.metrics.troubles.begin("audit", text, now_ns)
+                    self._wake.set()
+                    await asyncio.sleep(1.0)
+                    return
+                for _ in batch:
+                    self._waiting.popleft()
+                self._services.metrics.troubles.end("audit", now_ns)

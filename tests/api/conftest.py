@@ -42,7 +42,7 @@ class Samples:
 class Provider:
     """Everything the API is given, for a test to change while it runs."""
 
-    def __init__(self, store: Path, inventory: Inventory, settings: ApiSettings) -> None:
+    def __init__(self, store: Path, keys: dict[str, str], inventory: Inventory, settings: ApiSettings) -> None:
         self.clock = ManualClock(NOW)
         self.inventory = inventory
         self.bindings = Bindings(inventory)
@@ -71,7 +71,7 @@ class Provider:
             zone=ZoneInfo("Europe/Berlin"),
             version="0.1.0",
         )
-        self.keys = {role: self.state.create_key(role, role).text for role in ROLES}
+        self.keys = keys
         self.url = ""
         self.app: FastAPI = create_app(self.services)
 
@@ -120,11 +120,13 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Inventory:
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store, migrated once and copied for each test."""
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A store with a key for each role, made once and copied for each test."""
     path = tmp_path_factory.mktemp("store") / "state.sqlite"
-    StateStore(path, ManualClock(NOW)).close()
-    return path
+    store = StateStore(path, ManualClock(NOW))
+    keys = {role: store.create_key(role, role).text for role in ROLES}
+    store.close()
+    return path, keys
 
 
 @pytest.fixture
@@ -134,10 +136,10 @@ def settings() -> ApiSettings:
 
 @pytest.fixture
 async def isp(
-    tmp_path: Path, empty_store: Path, inventory: Inventory, settings: ApiSettings
+    tmp_path: Path, new_store: tuple[Path, dict[str, str]], inventory: Inventory, settings: ApiSettings
 ) -> AsyncIterator[Provider]:
-    store = Path(shutil.copy(empty_store, tmp_path))
-    async with running(Provider(store, inventory, settings)) as provider:
+    path, keys = new_store
+    async with running(Provider(Path(shutil.copy(path, tmp_path)), keys, inventory, settings)) as provider:
         yield provider
 
 

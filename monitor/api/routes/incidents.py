@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from monitor.api import models as m
 from monitor.api import present
@@ -103,7 +103,7 @@ def routes(api: Api) -> APIRouter:
         """Declare it over; it holds until the lines recover or more of them fall."""
         return await _tell(request, who, incident_id, "resolve", body.reason, unresolved=True)
 
-    @router.get("/stream", responses={**problems(), 200: EVENT_STREAM}, response_class=EventStream)
+    @router.get("/stream", responses={**problems(), 200: EVENT_STREAM}, response_class=StreamingResponse)
     async def stream(who: ReadsIncidents) -> Response:
         """Incidents as they change (`incident`); `resync` and `hello` mean: fetch the list again."""
         return EventStream(api.feed, api.feed.incidents())

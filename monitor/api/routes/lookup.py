@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from monitor.api import models as m
 from monitor.api import present
@@ -59,7 +59,7 @@ def routes(api: Api) -> APIRouter:
         return answer(_answer(request, who, found, who.may("personal"), "", ""))
 
     @router.get(
-        "/lookup/{lookup_id}/stream", responses={**problems(404), 200: EVENT_STREAM}, response_class=EventStream
+        "/lookup/{lookup_id}/stream", responses={**problems(404), 200: EVENT_STREAM}, response_class=StreamingResponse
     )
     async def follow(lookup_id: str, who: LooksUp) -> Response:
         """The verdict of a look-up as it improves by the live check, for some seconds."""
