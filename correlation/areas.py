@@ -18,6 +18,8 @@ from monitor.records.rounds import I32, I64
 
 EARTH_KM = 6371.0088
 CELL_KM = 0.1
+LEFT_OUT = 8.0  # nats that a fallen line costs which nothing explains (ln of 1 in 3000)
+CLIMB = 16  # steps of a disc towards a better centre
 F64 = npt.NDArray[np.float64]
 
 
@@ -103,20 +105,44 @@ def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, see
     """The disc around a cluster whose edge parts fallen from spared lines best."""
     total = weight.sum()
     lat0, lon0 = float((lat * weight).sum() / total), float((lon * weight).sum() / total)
-    reach = float(distance_km(lat, lon, lat0, lon0).max()) * 1.1 + CELL_KM / 2
+    reach = float(distance_km(lat, lon, lat0, lon0).max()) * 1.3 + CELL_KM
     near = lines_within(inventory, lat0, lon0, reach)
-    away = distance_km(inventory.lat[near], inventory.lon[near], lat0, lon0)
     hit = np.isin(near, fallen, assume_unique=True)
-    spared = seen_ns[near] > 0
-    order = np.argsort(away, kind="stable")
-    counts = np.cumsum(hit[order]), np.cumsum((hit | spared)[order])
-    # At each fallen line: what the inside explains as one cause, less what the outside pays for being spared.
-    edge = np.flatnonzero(hit[order])
-    if edge.size < 2:
+    near = near[hit | (seen_ns[near] > 0)]
+    hit = np.isin(near, fallen, assume_unique=True)
+    if np.count_nonzero(hit) < 2:
         return None
-    k, n = counts[0][edge], counts[1][edge]
-    outside = together(counts[0][-1] - k, counts[1][-1] - n)
-    best = int(edge[int(np.argmax(together(k, n) + outside))])
-    radius = max(math.ceil(float(away[order][best]) * 100 + 1) / 100, 0.05)
-    lat0, lon0 = round(lat0, 4), round(lon0, 4)
+    place = inventory.lat[near], inventory.lon[near]
+    best = _edge(*place, hit, lat0, lon0)
+    step = best[3] / 3
+    for _ in range(CLIMB):
+        north, east = math.degrees(step / EARTH_KM), math.degrees(step / EARTH_KM) / math.cos(math.radians(best[1]))
+        tried = [
+            _edge(*place, hit, best[1] + north * math.cos(a), best[2] + east * math.sin(a))
+            for a in np.linspace(0, 2 * math.pi, 8, endpoint=False).tolist()
+        ]
+        better = max(tried)
+        if better[0] > best[0] + 1e-6:
+            best = better
+        else:
+            step /= 2
+    lat0, lon0 = round(best[1], 4), round(best[2], 4)
+    radius = max(math.ceil(best[3] * 100 + 2) / 100, 0.05)
     return Disc(lat0, lon0, radius, lines_within(inventory, lat0, lon0, radius))
+
+
+def _edge(
+    lat: F64, lon: F64, hit: npt.NDArray[np.bool_], lat0: float, lon0: float
+) -> tuple[float, float, float, float]:
+    """Score and radius (km) of the best disc around a centre: what its inside explains as one cause, less what the
+    fallen lines outside cost by themselves. Returns (score, lat, lon, radius)."""
+    away = distance_km(lat, lon, lat0, lon0)
+    order = np.argsort(away, kind="stable")
+    inside = np.cumsum(hit[order])
+    edge = np.flatnonzero(hit[order])
+    # Lines at the same distance are in or out together.
+    edge = np.searchsorted(away[order], away[order][edge], "right") - 1
+    k, n = inside[edge], edge + 1
+    score = together(k, n) - LEFT_OUT * (inside[-1] - k)
+    best = int(np.argmax(score))
+    return float(score[best]), lat0, lon0, float(away[order][edge[best]])

@@ -35,8 +35,10 @@ class CaseState(msgspec.Struct):
     gain: float = 0.0
     confidence: float = 0.0
     observable: int = 0
+    counted: int = 0  # lines behind the present explanation
     expected: float = 0.0
     spread_s: float = 0.0
+    window_s: float = 0.0
     revision: int = 0
     resolved_ns: int = 0
     opened: bool = False

@@ -31,8 +31,7 @@ class Evidence:
     `seen_ns` int64 [n]: last sign of life of each line that is up and in no incident, 0 for every other line: a line
     counts as spared by a cause only when it was heard after that cause struck. `element_rate`: falls per line and hour
     of element indices; `network_rate` the same for all. `bonus`: extra nats by element (its own probe, calls).
-    `held`: scopes of living incidents, which were paid for already. `young`: lines (ascending) of `lines` that fell too
-    recently to count for a campaign-like group.
+    `held`: scopes of living incidents, which were paid for already.
     """
 
     lines: I32
@@ -44,7 +43,6 @@ class Evidence:
     element_rate: Callable[[npt.NDArray[np.integer]], F64]
     bonus: Mapping[int, float] = field(default_factory=dict)
     held: frozenset[Scope] = frozenset()
-    young: I32 = field(default_factory=lambda: np.zeros(0, np.int32))
     use_groups: bool = True
     use_areas: bool = True
 
@@ -60,7 +58,6 @@ class Evidence:
             self.element_rate,
             self.bonus,
             self.held,
-            self.young,
             self.use_groups,
             self.use_areas,
         )
@@ -110,6 +107,7 @@ class Explainer:
     def __init__(self, inventory: Inventory, settings: CauseSettings) -> None:
         self.inventory = inventory
         self.settings = settings
+        self.area_price = float(np.log(max(len(inventory), 1))) + settings.caution + settings.area_price
         self.price = float(np.log(max(len(inventory.elements) + len(inventory.groups), 1))) + settings.caution
 
     def explain(self, evidence: Evidence) -> list[Cause]:
@@ -310,15 +308,14 @@ class Explainer:
             if groups.kinds[g] in settings.never_groups:
                 continue
             inside = np.isin(lines, groups.lines_of(g), assume_unique=True)
-            if groups.kinds[g] in settings.campaign_kinds and evidence.young.size:
-                inside &= ~np.isin(lines, evidence.young, assume_unique=True)
             cause = self._tested(
                 evidence,
                 chance,
                 Scope(ScopeKind.GROUP, groups.scope_name(g)),
                 np.flatnonzero(inside),
                 groups.lines_of(g),
-                settings.group_price,
+                self.price + settings.group_price,
+                settings.min_share,
             )
             if cause is not None:
                 cause.group = g
@@ -338,7 +335,7 @@ class Explainer:
             if np.unique(self.inventory.leaf[evidence.lines[inside]]).size < 2:
                 continue
             scope = Scope(ScopeKind.AREA, disc.name)
-            cause = self._tested(evidence, chance, scope, inside, disc.lines, self.settings.area_price)
+            cause = self._tested(evidence, chance, scope, inside, disc.lines, self.area_price, self.settings.area_share)
             if cause is not None:
                 causes.append(cause)
         return causes
@@ -350,7 +347,8 @@ class Explainer:
         scope: Scope,
         inside: npt.NDArray[np.integer],
         members: I32,
-        extra: float,
+        price: float,
+        min_share: float,
     ) -> Cause | None:
         settings = self.settings
         fell = int(inside.size)
@@ -359,11 +357,10 @@ class Explainer:
         at = evidence.at_ns[inside]
         struck = int(at.mean())
         counted = fell + int(np.count_nonzero(evidence.seen_ns[members] >= max(struck, 1)))
-        if fell < settings.min_share * counted:
+        if fell < min_share * counted:
             return None
         p = chance.among(fell, counted)
-        price = 0.0 if scope in evidence.held else self.price + extra
-        length = float(together(fell, counted)) - price
+        length = float(together(fell, counted)) - (0.0 if scope in evidence.held else price)
         by_chance = float(alone(fell, counted, p, settings.dispersion))
         return self._cause(evidence, scope, evidence.lines[inside], at, counted, length, by_chance, p)
 

@@ -11,12 +11,13 @@ from correlation.lines import LineTable
 from correlation.settings import CorrelationSettings
 from correlation.sources import Sources
 from monitor.inventory import CategoryColumn, Inventory
-from monitor.records import LineState
+from monitor.records import LineState, ScopeKind
 
 NS = 1_000_000_000
 SPEAKING_SHARE = 0.2
 SPEAKING_LINES = 3
-ENOUGH_SIGNS = 3.0
+ENOUGH_SIGNS = 3
+ASKED_SHARE = 0.8
 
 
 class Gates:
@@ -33,7 +34,13 @@ class Gates:
         lines = case.lines[self.table.state[case.lines] == LineState.DOWN]
         if lines.size < self.settings.causes.min_lines:
             return "weak"
-        return self.blind(case, now_ns) or self.telemetry(case, now_ns) or self.retrain(case, now_ns)
+        return (
+            self.blind(case, now_ns)
+            or self.scope(case, now_ns)
+            or self.telemetry(case, now_ns)
+            or self.retrain(case, now_ns)
+            or self.campaign(case, now_ns)
+        )
 
     def blind(self, case: Case, now_ns: int) -> str:
         """Until a reference has answered after the start, the prober may be what failed."""
@@ -65,11 +72,33 @@ class Gates:
             return "telemetry_goes_on"
         if 4 * missing < np.count_nonzero(table.state[under] == LineState.DOWN):
             return ""  # too few talk at all to wait for them
-        waited_s = (now_ns - started) / NS
-        expected = float(np.sum(np.minimum(waited_s / np.maximum(beat[silent], 1.0), 1.0)))
-        if expected < ENOUGH_SIGNS and waited_s < self.settings.causes.witness_wait_s:
+        due = alive[silent] + ((1.1 * beat[silent] + 2) * NS).astype(np.int64)
+        overdue = int(np.count_nonzero(due < now_ns))
+        if overdue < min(ENOUGH_SIGNS, missing) and now_ns - started < self.settings.causes.witness_wait_s * NS:
             return "telemetry_awaited"
         return ""
+
+    def scope(self, case: Case, now_ns: int) -> str:
+        """A partial failure is named once most lines under it were asked after it began."""
+        state = case.state
+        if len(case.lines) >= self.settings.causes.whole_share * state.observable:
+            return ""
+        under = members(self.inventory, state.scope)
+        up = np.count_nonzero(self.table.is_up(under) | (self.table.state[under] == LineState.DOWN))
+        if state.observable >= ASKED_SHARE * up:
+            return ""
+        waited_s = (now_ns - state.detected_ns) / NS
+        return "scope_unsettled" if waited_s < 1.2 * self.sources.interval_s() else ""
+
+    def campaign(self, case: Case, now_ns: int) -> str:
+        """Lines of one model or firmware also reboot together, for an upgrade; then each is back within minutes."""
+        state, settings = case.state, self.settings.causes
+        if state.scope.kind is not ScopeKind.GROUP or state.scope.name.partition(":")[0] not in settings.campaign_kinds:
+            return ""
+        dead = self.table.state[case.lines] == LineState.DOWN
+        long = dead & (self.table.down_ns[case.lines] <= now_ns - int(settings.reboot_s * NS))
+        enough = max(settings.min_lines, 0.5 * np.count_nonzero(dead))
+        return "reboot" if np.count_nonzero(long) < enough else ""
 
     def retrain(self, case: Case, now_ns: int) -> str:
         state, settings = case.state, self.settings.causes

@@ -120,9 +120,11 @@ class Life:
         known = len(case.lines)
         self.book.take(case, cause.lines)
         self._leave(case, cause)
-        moved = cause.scope != state.scope and not _same_area(cause.scope, state.scope)
+        if _same_area(cause.scope, state.scope):
+            cause.scope = state.scope
+        moved = cause.scope != state.scope
         grown = len(case.lines) > known
-        if moved or grown or abs(cause.gain - state.gain) > 1:
+        if moved or grown or len(cause.lines) >= state.counted:
             scope = cause.scope if moved else state.scope
             what = "grew" if not moved else "promoted" if len(cause.lines) >= known else "shrank"
             state.scope = scope
@@ -160,8 +162,10 @@ class Life:
         state.gain = cause.gain
         state.confidence = cause.confidence
         state.observable = cause.observable
+        state.counted = len(cause.lines)
         state.expected = cause.expected
         state.spread_s = cause.spread_s
+        state.window_s = cause.window_s
         state.runner_up = cause.runner_up
         state.runner_up_confidence = cause.runner_up_confidence
         state.explanation = explain_cause(cause, code, book.inventory, book.table, self.facts(cause))

@@ -36,6 +36,7 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "samples": (np.uint16, 0),
     "slow_sum": (np.float32, 0.0),
     "loss_sum": (np.float32, 0.0),
+    "usual_loss": (np.float32, 0.0),
     "well": (np.uint16, 0),
     "flagged": (np.uint8, 0),
 }
@@ -68,6 +69,7 @@ class LineTable:
     samples: U16
     slow_sum: F32
     loss_sum: F32
+    usual_loss: F32
     well: U16
     flagged: U8
 

@@ -45,7 +45,7 @@ class Memory(msgspec.Struct):
     history: dict[str, list[float]]
     event_ids: list[str]
     flags: list[Flag]
-    slow: dict[str, int]
+    slow: dict[str, float]
 
 
 def pack(engine: "Engine") -> Arrays:

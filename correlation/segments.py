@@ -172,13 +172,17 @@ class Segments:
                     del flags[flag_id]
                     changes.append(Change(at_ns=now_ns, what="flag_ended", flag=ended))
 
-    def clock(self) -> dict[str, int]:
-        return {"looked_ns": self.looked_ns, "slow_before": self.slow_before, "interval_ns": self.interval_ns} | {
-            f"below:{name}": since for name, since in self.below.items()
+    def clock(self) -> dict[str, float]:
+        clock: dict[str, float] = {f"below:{name}": since for name, since in self.below.items()}
+        return {
+            **clock,
+            "looked_ns": self.looked_ns,
+            "slow_before": self.slow_before,
+            "interval_ns": self.interval_ns,
         }
 
-    def load(self, clock: dict[str, int]) -> None:
-        self.looked_ns = clock.get("looked_ns", 0)
-        self.slow_before = clock.get("slow_before", 0)
-        self.interval_ns = clock.get("interval_ns", self.interval_ns)
-        self.below = {k.removeprefix("below:"): v for k, v in clock.items() if k.startswith("below:")}
+    def load(self, clock: dict[str, float]) -> None:
+        self.looked_ns = int(clock.get("looked_ns", 0))
+        self.slow_before = int(clock.get("slow_before", 0))
+        self.interval_ns = int(clock.get("interval_ns", self.interval_ns))
+        self.below = {k.removeprefix("below:"): int(v) for k, v in clock.items() if k.startswith("below:")}

@@ -46,7 +46,8 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `windows_s`: how far back onsets are looked at together. `rate_per_line_h`: lines that fall on their own, before it
     is learned. `dispersion`: intra-class correlation of the beta-binomial background (0.002: chance piles up more than
     coin tosses do). `caution`: nats that every cause pays on top of ln(number of elements and groups).
-    `group_price`, `area_price`: what a group or a disc pays more than an element. `open_nats`: log-odds needed to open;
+    `group_price`: what a group pays more than an element; `area_price`: what a disc pays on top of
+    `caution` and ln(number of lines), because it may lie anywhere. `open_nats`: log-odds needed to open;
     from 0 on a cause is suspected. `min_share`: smallest share of an element's lines that is called its failure.
     `retrain_s`: how long a partial failure is held as suspected, by technology, because modems retrain together.
     `reboot_s`: the same for causes of the kinds `campaign_kinds`, whose lines also reboot together for an upgrade.
@@ -59,7 +60,8 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dispersion: float = 0.002
     caution: float = 6.9
     group_price: float = 2.0
-    area_price: float = 4.0
+    area_price: float = 5.0
+    area_share: float = 0.4  # smallest share of a disc's lines
     open_nats: float = 3.0
     min_lines: int = 3
     min_share: float = 0.1
@@ -73,7 +75,7 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alarm: float = 3.0  # its equipment raised an alarm
     call: float = 1.0  # each call under the element, at most `calls_max`
     calls_max: float = 4.0
-    witness_wait_s: float = 20.0
+    witness_wait_s: float = 40.0  # longest wait for telemetry that is due, to see whether it goes on
     area_scales_km: tuple[float, ...] = (0.15, 0.3, 0.6, 1.2, 2.4)
     area_min_lines: int = 5
 
@@ -121,7 +123,7 @@ class SlowSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decide: float = 14.0
     step_max: float = 3.0
     unstable_loss: float = 0.2
-    unstable_decide: float = 13.0
+    unstable_decide: float = 14.0
     unstable_flaps: int = 6
     segment_share: float = 0.5
     segment_lines: int = 5

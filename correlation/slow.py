@@ -31,7 +31,7 @@ FLOOR_RATIO = 0.03  # a spread below 3 % of the centre, or below half a millisec
 FLOOR_MS = 0.5
 LOST_MAX = 2  # of a streak only so many rows count as loss: the rest is being down
 LOSS_FORGET = 0.1
-BASE_LOSS = (0.01, 0.03)
+BASE_LOSS = (0.01, 0.1)  # what a line may lose as a matter of course
 SUSPICIOUS = 0.3  # share of the deciding sum from which nothing is learned
 
 
@@ -53,7 +53,7 @@ class SlowLines:
         self.settings: SlowSettings = settings.slow
         self.flags: dict[str, Flag] = {}
         self.segments = Segments(inventory, table, book, settings)
-        self.looked_ns = 0
+        self.network_loss = BASE_LOSS[0]
 
     # --- one step -------------------------------------------------------------------------------------------------
 
@@ -110,13 +110,19 @@ class SlowLines:
         lost = (part.sent - part.received).astype(np.float32)
         lost = np.where(dead, np.minimum(lost, 2), lost)
         got = part.received.astype(np.float32)
-        base = np.clip(1 - table.reply[lines], *BASE_LOSS)
+        base = np.clip(np.maximum(table.usual_loss[lines], self.network_loss), *BASE_LOSS).astype(np.float32)
         p = np.maximum(settings.unstable_loss * 1.5, 2 * base)
         step = lost * np.log(p / base) + got * np.log((1 - p) / (1 - base))
         total = np.clip(table.loss_sum[lines] + step, 0, 2 * settings.unstable_decide)
         table.loss_sum[lines] = np.where(counts, total, table.loss_sum[lines])
         table.loss_sum[lines[table.slot[lines] >= 0]] = 0
         ratio = lost / np.maximum(lost + got, 1)
+        if counts.any():
+            weight = min(np.count_nonzero(counts) / (10 * len(table)), 0.1)
+            self.network_loss += weight * (min(float(ratio[counts].mean()), BASE_LOSS[1]) - self.network_loss)
+        calm = counts & (total < SUSPICIOUS * settings.unstable_decide) & (table.flagged[lines] & UNSTABLE == 0)
+        usual = table.usual_loss[lines]
+        table.usual_loss[lines] = np.where(calm, usual + np.float32(0.01) * (ratio - usual), usual)
         known = table.loss[lines]
         fresh = np.where(np.isnan(known), ratio, known + np.float32(LOSS_FORGET) * (ratio - known))
         table.loss[lines] = np.where(counts, fresh, known)
@@ -211,10 +217,11 @@ class SlowLines:
 
     # --- keeping --------------------------------------------------------------------------------------------------
 
-    def clock(self) -> dict[str, int]:
-        return self.segments.clock()
+    def clock(self) -> dict[str, float]:
+        return {**self.segments.clock(), "network_loss": self.network_loss}
 
-    def load(self, flags: list[Flag], clock: dict[str, int]) -> None:
+    def load(self, flags: list[Flag], clock: dict[str, float]) -> None:
+        self.network_loss = clock.get("network_loss", self.network_loss)
         self.flags = {f.flag_id: f for f in flags}
         self.segments.load(clock)
 
