@@ -1,17 +1,28 @@
-"""A real InfluxDB with an hour of a small provider's figures, as docs/schema.md names them.
+"""A real InfluxDB with an hour of a small provider's figures, written by the daemon's own sample store.
 
-Two regions, names with what InfluxQL and regular expressions stumble over; one exchange is down; incidents open and
-over. The last point is `END_S`.
+Two regions, names with what InfluxQL and regular expressions stumble over; one exchange goes down in the second half
+hour; incidents open and over. The last minute is `END_S`.
 """
 
 import json
+import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from correlation.view import EngineView
+from monitor.app.status import write_status
+from monitor.clock import NS, ManualClock
+from monitor.inventory import Inventory, load_inventory
 from monitor.lab.servers import InfluxDB
+from monitor.metrics import Metrics
+from monitor.records import Change, Flag, FlagKind, IncidentStatus, LineState, ProbeRound, TargetKind
+from monitor.store.samples import SampleStore, open_sample_store
+from monitor.store.settings import InfluxSettings, StoreSettings
+from tests.alerts.samples import incident
 
 DATABASE = "faultline"
 END_S = 1_700_002_800
@@ -20,18 +31,44 @@ PLACES = {
     "north": {"north/ex-12": ["north/ex-12/olt-3", "north/ex-12/olt (4)"], "north/ex.13": ["north/ex.13/msan+1"]},
     "süd, west": {"süd, west/ex=1": ["süd, west/ex=1/olt 1"]},
 }
-LINE = "L-1001"
+LINES_A_NODE = 10
+LINE = "L-0001"
 
 
 def start(folder: Path) -> InfluxDB:
-    server = InfluxDB(folder)
+    server = InfluxDB(folder / "influx")
     server.start()
-    server.query(f"CREATE DATABASE {DATABASE}")
-    body = "\n".join(points()).encode()
-    request = urllib.request.Request(f"{server.url}/write?db={DATABASE}&precision=s", data=body, method="POST")
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        assert answer.status == 204
+    settings = InfluxSettings(url=server.url, api="v1", database=DATABASE, retry_s=0.2)
+    clock = ManualClock(END_S * NS)
+    store = open_sample_store(
+        StoreSettings(folder=str(folder / "data"), engine="influxdb", influxdb=settings),
+        Metrics(),
+        clock,
+        resolvers=("r1", "r2"),
+        references=("gateway",),
+    )
+    fill(store, _inventory(folder))
+    assert store.flush()
+    last = ["probe", "daemon", "incident", "network_1m"]
+    for _ in range(600):
+        if all(_newest(server, name) for name in last):
+            break
+        threading_pause()
+    store.close()
     return server
+
+
+def threading_pause() -> None:
+    import time
+
+    time.sleep(0.05)
+
+
+def _newest(server: InfluxDB, measurement: str) -> bool:
+    try:
+        return bool(ask(server, f'SELECT * FROM "{measurement}" WHERE time > {END_S - 400}s LIMIT 1'))
+    except AssertionError:  # the database itself is not there yet
+        return False
 
 
 def ask(server: InfluxDB, query: str) -> list[dict[str, Any]]:
@@ -43,63 +80,69 @@ def ask(server: InfluxDB, query: str) -> list[dict[str, Any]]:
     except urllib.error.HTTPError as error:
         with error:
             raise AssertionError(f"{query}: {error.read().decode()}") from None
-    assert "error" not in result, f"{query}: {result['error']}"
+    if "error" in result:
+        raise AssertionError(f"{query}: {result['error']}")
     series: list[dict[str, Any]] = result.get("series", [])
     return series
 
 
-def points() -> Iterator[str]:
+def _inventory(folder: Path) -> Inventory:
+    nodes = [node for exchanges in PLACES.values() for group in exchanges.values() for node in group]
+    path = folder / "inventory.csv"
+    rows = [
+        f'L-{node_at * LINES_A_NODE + n + 1:04d},"{node}/pon-1"'
+        for node_at, node in enumerate(nodes)
+        for n in range(LINES_A_NODE)
+    ]
+    path.write_text("line_id,path\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return load_inventory(path)
+
+
+def fill(store: SampleStore, inventory: Inventory) -> None:
+    n = len(inventory)
+    state = np.full(n, LineState.UP, np.uint8)
+    state[-1] = LineState.UNKNOWN
+    rtt = np.full(n, 11.25, np.float32)
     for minute in range(MINUTES):
-        at = END_S - (MINUTES - 1 - minute) * 60
-        yield from _rollups(at, minute)
-        yield from _status(at, minute)
-        yield f"probe,line_id={LINE},source=default sent=3i,received={3 - minute % 2}i,rtt_ms=12.5,jitter_ms=0.4 {at}"
-        yield f"cpe,line_id={LINE},source=default rx_power_dbm=-21.5,uptime_s={minute * 60}.0 {at}"
-    yield from _incidents()
+        at_ns = (END_S - (MINUTES - 1 - minute) * 60) * NS
+        if minute == MINUTES // 2:
+            state[: 2 * LINES_A_NODE] = LineState.DOWN
+        store.rollup(at_ns, inventory, state, rtt)
+        kinds = [(TargetKind.LINE, n), (TargetKind.RESOLVER, 2), (TargetKind.REFERENCE, 1)]
+        store.append(minute, [_round(kind, count, at_ns, inventory) for kind, count in kinds], inventory)
+        write_status(store, at_ns, _view(n, at_ns), 0.05)
+        store.status(at_ns, "prober", {"source": "default"}, _prober())
+        more = {"intake_rows": 12, "spool_bytes": 0, "spool_age_s": 0.0}
+        store.status(at_ns, "daemon", {"host": "noc-1"}, {"step_s": 0.05, "memory_mb": 210.0, **more})
+    for name, what, before_s in [
+        ("a", "opened", 1800),
+        ("a", "grew", 1700),
+        ("b", "opened", 900),
+        ("a", "resolved", 300),
+    ]:
+        status = IncidentStatus.RESOLVED if what == "resolved" else IncidentStatus.OPEN
+        store.changes([Change((END_S - before_s) * NS, what, incident=incident(f"inc-{name}", status=status))])
 
 
-def _rollups(at: int, minute: int) -> Iterator[str]:
-    down = 0 if minute < 30 else 40
-    for step in ("1m", "5m", "1h"):
-        if at % {"1m": 60, "5m": 300, "1h": 3600}[step]:
-            continue
-        yield f"network_{step},scope=all {_figures(400, down)} {at}"
-        for region, exchanges in PLACES.items():
-            r = _tag(region)
-            yield f"region_{step},region={r} {_figures(200, down)} {at}"
-            for exchange, nodes in exchanges.items():
-                e = _tag(exchange)
-                yield f"exchange_{step},region={r},exchange={e} {_figures(100, down)} {at}"
-                for node in nodes:
-                    tags = f"region={r},exchange={e},access_node={_tag(node)}"
-                    yield f"access_node_{step},{tags} {_figures(50, down)} {at}"
+def _prober() -> dict[str, str | int | float]:
+    return {"targets": 40, "sent": 120, "received": 118, "uncertain": 1, "duration_s": 8.5, "overran": 0}
 
 
-def _figures(lines: int, down: int) -> str:
-    up = lines - down - 5
-    rest = f"degraded=3.0,down={down}.0,unknown=2.0,down_max={down}.0,rtt_ms=11.25"
-    return f"lines={lines}.0,up={up}.0,{rest}"
+def _round(kind: TargetKind, n: int, at_ns: int, inventory: Inventory) -> ProbeRound:
+    return ProbeRound(
+        source="default",
+        generation=inventory.generation,
+        target=np.arange(n, dtype=np.int32),
+        at_ns=np.full(n, at_ns, np.int64),
+        sent=np.full(n, 3, np.uint16),
+        received=np.full(n, 3, np.uint16),
+        rtt_ms=np.full(n, 2.5, np.float32),
+        kind=kind,
+    )
 
 
-def _status(at: int, minute: int) -> Iterator[str]:
-    yield f"incidents,scope=all open={minute // 30}i,suspected=1i,recovering=0i,lines_down=40i {at}"
-    for kind in ("slow", "unstable"):
-        yield f"flags,kind={kind} open=4i {at}"
-    yield f"prober,source=default targets=400i,sent=1200i,received=1190i,uncertain=1i,duration_s=8.5,overran=0i {at}"
-    yield f"daemon,host=noc-1 step_s=0.05,intake_rows=12i,spool_bytes=0i,spool_age_s=0.0,memory_mb=210.0 {at}"
-    for resolver in ("r1", "r2"):
-        yield f"resolver,resolver={resolver},source=default sent=3i,received=3i,rtt_ms=2.5 {at}"
-    yield f"reference,reference=gateway,source=default sent=3i,received=3i,rtt_ms=1.5 {at}"
-    yield f"element,element=north/ex-12/olt-3,source=default sent=3i,received=3i,rtt_ms=3.5 {at}"
-
-
-def _incidents() -> Iterator[str]:
-    for number, (what, before_s) in enumerate([("opened", 1800), ("grew", 1700), ("opened", 900), ("resolved", 300)]):
-        tags = f"kind=outage,what={what},severity=major,scope_kind=element"
-        texts = f'incident_id="inc-{number // 2}",scope_name="north/ex-12/olt-3",cause="element_down",status="open"'
-        counts = "lines_affected=40i,lines_down=38i,lines_at_risk=50i,confidence=0.97,detect_s=42.5"
-        yield f"incident,{tags} {texts},{counts} {END_S - before_s}"
-
-
-def _tag(value: str) -> str:
-    return value.replace("\\", "\\\\").replace(",", "\\,").replace(" ", "\\ ").replace("=", "\\=")
+def _view(n: int, at_ns: int) -> EngineView:
+    empty = EngineView.empty(n, at_ns)
+    slow = Flag("L-0002", FlagKind.SLOW, "rtt_above_baseline", 40.0, "ms", at_ns, at_ns)
+    values = {name: getattr(empty, name) for name in empty.__slots__}
+    return EngineView(**{**values, "incidents": (incident("inc-b"),), "flags": {"L-0002": (slow,)}})
