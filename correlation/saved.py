@@ -71,7 +71,7 @@ def pack(engine: "Engine") -> Arrays:
         slow=engine.slow.clock(),
     )
     return {
-        "memory": _bytes(msgspec.json.encode(memory)),
+        "memory": _bytes(msgspec.json.encode(memory, enc_hook=_plain)),
         "sources": _bytes(engine.sources.save()),
         "signs": _bytes(engine.signs.save()),
         **engine.table.save(),
@@ -213,6 +213,13 @@ def build_view(engine: "Engine") -> EngineView:
         resolvers_down=dict(engine.resolver.since),
         round_interval_s=engine.sources.interval_s(),
     )
+
+
+def _plain(number: object) -> object:
+    """A numpy scalar that has slipped into a record, as Python's own number."""
+    if isinstance(number, np.generic):
+        return number.item()
+    raise TypeError(f"{type(number).__name__} cannot be kept")
 
 
 def _bytes(data: bytes) -> npt.NDArray[np.generic]:
