@@ -1,10 +1,13 @@
 import itertools
 import shutil
+import zlib
 
 import pytest
 
 from monitor.clock import ManualClock
+from monitor.lab.servers import InfluxDB
 from monitor.store.outbox import Outbox
+from monitor.store.settings import InfluxSettings
 from monitor.store.state import StateStore
 
 
@@ -45,3 +48,18 @@ def new_store(tmp_path_factory, empty_database):
 @pytest.fixture
 def outbox(store):
     return Outbox(store)
+
+
+@pytest.fixture(scope="session")
+def influxdb(tmp_path_factory):
+    """Debian's InfluxDB on loopback, for tests that leave it running."""
+    with InfluxDB(tmp_path_factory.mktemp("influxdb")) as server:
+        yield server
+
+
+@pytest.fixture
+def influx_settings(influxdb, request):
+    """Settings for a database of one's own on that server."""
+    name = f"d{zlib.crc32(request.node.nodeid.encode())}"
+    yield InfluxSettings(url=influxdb.url, api="v1", database=name, retry_s=0.05)
+    influxdb.query(f"DROP DATABASE {name}")
