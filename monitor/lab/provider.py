@@ -53,7 +53,7 @@ class VirtualProvider:
         lines: int = 5000,
         seed: int = 1,
         simulated: bool | None = None,
-        sessions: int = 400,
+        sessions: int = 500,
         telemetry_s: float = 20.0,
         return_s: float = 3.0,
         prober_name: str = "default",
@@ -165,14 +165,14 @@ class VirtualProvider:
         return (*(Reference(name, address) for name, address in OUTSIDE), *inside)
 
     def _choose_routers(self, sessions: int, seed: int) -> list[Router]:
-        """Half of them anywhere, half where something will fail, so that there is something to be told."""
+        """A quarter of them where something will fail, so that there is something to be told; the others anywhere."""
         isp, targets = self.isp, self.targets
         rng = np.random.default_rng([seed, 0xF1EE7])
-        singles = np.array([targets.slow, targets.unstable, targets.dead])
-        failing = np.concatenate([targets.splitter_lines, targets.power.lines, targets.olt_lines])
-        some = rng.permutation(failing)[: max(0, sessions // 2 - len(singles))]
-        picked = np.unique(np.concatenate([singles, some]))
-        others = np.setdiff1d(np.flatnonzero(isp.active), picked)
-        rest = rng.permutation(others)[: max(0, sessions - len(picked))]
-        lines = np.sort(np.concatenate([picked, rest]))[: max(sessions, 0)]
+        places = [targets.splitter_lines, targets.power.lines, targets.olt_lines]
+        picked = [np.array([targets.slow, targets.unstable, targets.dead])]
+        picked += [rng.permutation(lines)[: sessions // (4 * len(places))] for lines in places]
+        failing = np.concatenate(picked)[: max(sessions, 0)]
+        others = np.setdiff1d(np.flatnonzero(isp.active), failing)
+        rest = rng.permutation(others)[: max(0, sessions - len(failing))]
+        lines = np.sort(np.concatenate([failing, rest]))
         return [Router(isp.serial(i), "gpon" if isp.gpon[i] else "dsl") for i in lines.tolist()]

@@ -250,3 +250,18 @@ def test_a_missing_broker_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(LabError, match="cannot run no-such-mosquitto"),
     ):
         VirtualProvider(Path(folder), lines=300, simulated=True).start()
+
+
+@pytest.mark.parametrize("lines", [300, 5000])
+@pytest.mark.parametrize("sessions", [0, 2, 120, 500])
+def test_the_fleet_is_everywhere(lines: int, sessions: int, tmp_path: Path) -> None:
+    """Failing lines have routers in the fleet, but most of the fleet is elsewhere; no line has two."""
+    provider = VirtualProvider(tmp_path, lines=lines, simulated=True, sessions=sessions)
+    serials = [router.serial for router in provider._routers]
+    assert len(set(serials)) == len(serials) == min(sessions, int(provider.isp.active.sum()))
+    targets = provider.targets
+    if 120 <= sessions <= lines / 10:
+        failing = set(provider.isp.serials(np.concatenate([targets.splitter_lines, targets.power.lines])))
+        failing |= set(provider.isp.serials(targets.olt_lines))
+        assert 0.1 < len(failing & set(serials)) / sessions < 0.45
+        assert set(provider.isp.serials([targets.slow, targets.unstable, targets.dead])) <= set(serials)
