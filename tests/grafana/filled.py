@@ -5,6 +5,7 @@ hour; incidents open and over. The last minute is `END_S`.
 """
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -53,15 +54,9 @@ def start(folder: Path) -> InfluxDB:
     for _ in range(600):
         if all(_newest(server, name) for name in last):
             break
-        threading_pause()
+        time.sleep(0.05)
     store.close()
     return server
-
-
-def threading_pause() -> None:
-    import time
-
-    time.sleep(0.05)
 
 
 def _newest(server: InfluxDB, measurement: str) -> bool:
