@@ -20,7 +20,7 @@ from monitor.lab.servers import Unbound
 from monitor.lab.targets import Targets
 
 SLOW = Shape(delay_ms=80, jitter_ms=6)
-UNSTABLE = Shape(loss_ratio=0.35, jitter_ms=15, burst=2)
+UNSTABLE = Shape(loss_ratio=0.4, jitter_ms=15, burst=2)
 GASP_RATIO = 0.4  # routers whose capacitors last for a dying gasp
 
 
