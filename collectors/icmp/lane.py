@@ -21,11 +21,12 @@ import numpy as np
 from collectors.icmp.codec import ECHO_REPLY, fill
 from collectors.icmp.siphash import U64, SipHash
 from collectors.icmp.transport import BATCH, BLOCK, RECEIVE, Received, Transport
-from collectors.icmp.window import ANSWERED, PENDING, VOID, Expired, Window
+from collectors.icmp.window import ANSWERED, PENDING, Expired, Window
 from monitor.records.rounds import F32, I32, I64, U16
 
 FULL = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)  # there is no room just now
 PATIENCE = 25  # times a full socket is waited for, a millisecond each, before a probe is given up
+DRAIN_AFTER = 2 * BATCH  # probes; a socket buffer of the system's least size holds some 250 replies
 DRAINS = 64  # bounds one drain against a flood
 IDLE_NS = 1_000_000_000
 LEAST_MS = np.float32(0.001)  # a reply took some time: 0 would read as none
@@ -82,10 +83,10 @@ class Lane:
     def send(self, job: int, rows: I32, probe: int, high: U64, low: U64, between: Callable[[], None]) -> I64:
         """Probe these addresses for rows of a job. Returns when each was sent, int64 [n] ns, 0 where it could not be.
 
-        `between` is called after every full batch, to read what has come back meanwhile.
+        `between` is called after every `DRAIN_AFTER` of them, to read what has come back meanwhile.
         """
         at_ns = np.zeros(len(rows), np.int64)
-        done, patience = 0, PATIENCE
+        done, drained, patience = 0, 0, PATIENCE
         while done < len(rows):
             if self._used >= BLOCK:
                 self._prepare()
@@ -98,28 +99,27 @@ class Lane:
                 # The kernel sends them one after the other: a stamp before or after the call would be off by a batch.
                 stamps = before + ((after - before) * (2 * np.arange(sent) + 1)) // (2 * sent)
                 at_ns[done : done + sent] = stamps
-                self._enter(job, rows[done : done + sent], probe, stamps, high, low, done, PENDING)
+                self._enter(job, rows[done : done + sent], probe, stamps, high, low, done)
                 done, patience = done + sent, PATIENCE
-            if code or count == BATCH:
+            if code or done - drained >= DRAIN_AFTER:
                 between()
+                drained = done
             if not code:
                 continue
             if code in FULL and patience:
                 patience -= 1
                 self._wait()
                 continue
-            # This one cannot be sent; those after it may. It takes its serial number with it.
+            # This one cannot be sent; those after it may.
             self.counts[f"send_{errno.errorcode.get(code, str(code))}"] += 1
-            stamps = np.array([after], np.int64)
-            self._enter(job, rows[done : done + 1], probe, stamps, high, low, done, VOID)
             done += 1
         return at_ns
 
-    def _enter(self, job: int, rows: I32, probe: int, at_ns: I64, high: U64, low: U64, first: int, state: int) -> None:
+    def _enter(self, job: int, rows: I32, probe: int, at_ns: I64, high: U64, low: U64, first: int) -> None:
         count = len(rows)
         nonces = self._nonces[self._used : self._used + count]
         part = slice(first, first + count)
-        self.window.push(job, rows, probe, at_ns, nonces, high[part], low[part], state)
+        self.window.push(job, rows, probe, at_ns, nonces, high[part], low[part])
         self._used += count
 
     def _wait(self) -> None:

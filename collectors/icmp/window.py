@@ -14,7 +14,7 @@ import numpy.typing as npt
 from collectors.icmp.siphash import U64
 from monitor.records.rounds import I32, I64, U8, U16
 
-PENDING, ANSWERED, VOID = 0, 1, 2
+PENDING, ANSWERED = 0, 1
 Bools = npt.NDArray[np.bool_]
 
 
@@ -58,15 +58,13 @@ class Window:
         """The places of `count` serial numbers from `first` on."""
         return (np.arange(count) + (first & (self._capacity - 1))) & (self._capacity - 1)
 
-    def push(
-        self, job: int, rows: I32, probe: int, sent_ns: I64, nonce: U64, high: U64, low: U64, state: int = PENDING
-    ) -> None:
+    def push(self, job: int, rows: I32, probe: int, sent_ns: I64, nonce: U64, high: U64, low: U64) -> None:
         """Enter probes that were sent, in the order of their serial numbers (which go on from `next`)."""
         count = len(rows)
         if len(self) + count > self._capacity:
             self._grow(len(self) + count)
         at = self.slots(self.next, count)
-        self.state[at] = state
+        self.state[at] = PENDING
         self.tainted[at] = False
         self.job[at] = job
         self.row[at] = rows

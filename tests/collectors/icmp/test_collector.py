@@ -15,6 +15,7 @@ import pytest
 
 from collectors.base import Prober
 from collectors.icmp.collector import IcmpCollector
+from collectors.icmp.messages import Slice
 from collectors.icmp.settings import IcmpSettings
 from collectors.registry import build
 from monitor.inventory import Bindings
@@ -44,8 +45,8 @@ def rig(tmp_path: Path) -> Rig:
 def settings(responder: Responder, **changes: object) -> IcmpSettings:
     values: dict[str, object] = {
         "wire": str(responder.path),
-        "interval_s": 1.0,
-        "timeout_s": 0.2,
+        "interval_s": 1.5,
+        "timeout_s": 0.5,  # the responder is a thread of this process, on a machine that may be busy
         "references": (Reference("near", "192.0.2.1"),),
         "reference_interval_s": 0.5,
         "confirm_spacing_s": 0.05,
@@ -99,7 +100,7 @@ async def test_rounds_come_home(rig: Rig, responder: Responder) -> None:
         await until(lambda: rig.count("icmp_round_targets", source="prober-1") == LINES + 1)
         await until(lambda: all(len(rows(rig).get(line, [])) >= 2 for line in range(LINES)))
         assert collector.health().ok
-        assert rig.troubles() == []
+        assert "icmp" not in rig.troubles()
     found = rows(rig)
     dead = rig.inventory.index_of("L00007")
     for line in range(LINES):
@@ -180,8 +181,25 @@ async def test_an_address_that_moves(rig: Rig, responder: Responder) -> None:
         collector.rebound(changed)
         await asyncio.sleep(0.5)
         asked = responder.asked.count(new)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.6)
         assert responder.asked.count(new) == asked
+
+
+async def test_rows_from_before_a_move_are_not_taken(rig: Rig, responder: Responder) -> None:
+    """A slice that the prober made before it knew of the new address is on its way: the moved line's row is left out
+    at once, the others are taken; one made after it counts again."""
+    async with running(rig, settings(responder, interval_s=60.0)) as collector:
+        await until(lambda: of(rig, TargetKind.REFERENCE))
+        targets, before = collector._targets, collector._version
+        assert targets is not None
+        lines = np.array([3, 4], np.int32)
+        columns = {"position": targets.positions(TargetKind.LINE, lines), "at_ns": np.ones(2, np.int64)}
+        columns |= {"sent": np.ones(2, np.uint16), "received": np.ones(2, np.uint16), "rtt_ms": np.ones(2, np.float32)}
+        collector.rebound([3])
+        collector._take_slice(Slice(before, 900, 77), columns)
+        collector._take_slice(Slice(before + 1, 900, 78), columns)
+    assert rows(rig, request_id=77) == {4: [(1, 1)]}
+    assert rows(rig, request_id=78) == {3: [(1, 1)], 4: [(1, 1)]}
 
 
 async def test_a_reload(rig: Rig, responder: Responder, tmp_path: Path) -> None:
@@ -196,7 +214,7 @@ async def test_a_reload(rig: Rig, responder: Responder, tmp_path: Path) -> None:
         assert {part.generation for part in rig.sink.rounds[first:]} == {2}
         await asyncio.sleep(0.5)
         responder.asked.clear()
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.0)
         assert {address[1] for address in responder.asked if address[0] == 127} == {33}
 
 
@@ -207,13 +225,13 @@ async def test_a_killed_prober_is_started_again(rig: Rig, responder: Responder) 
         old = collector.pid
         assert old is not None
         os.kill(old, signal.SIGKILL)
-        await until(lambda: rig.troubles() == ["icmp"])
+        await until(lambda: "icmp" in rig.troubles())
         assert not collector.health().ok
         assert "signal 9" in collector.health().text
         before = len(rig.sink.rounds)
         await until(lambda: len(rig.sink.rounds) > before + 3)
         assert collector.pid not in (None, old)
-        assert rig.troubles() == []
+        assert "icmp" not in rig.troubles()
         assert collector.health().ok
         assert rig.sink.rounds[-1].round_id >= rig.sink.rounds[before - 1].round_id
         assert rig.count("icmp_prober_starts_total", source="prober-1") == 2
@@ -222,7 +240,7 @@ async def test_a_killed_prober_is_started_again(rig: Rig, responder: Responder) 
 
 async def test_a_stopped_prober_calls_no_line_lost(rig: Rig, responder: Responder) -> None:
     """SIGSTOP for a second, SIGCONT: all replies that came meanwhile count, and nothing is down."""
-    async with running(rig, settings(responder, interval_s=2.0, timeout_s=0.3)) as collector:
+    async with running(rig, settings(responder, interval_s=2.0, timeout_s=0.5)) as collector:
         await until(lambda: of(rig, TargetKind.LINE))
         assert collector.pid is not None
         os.kill(collector.pid, signal.SIGSTOP)
@@ -246,29 +264,29 @@ async def test_a_network_that_is_not_there_is_said_and_waited_for(rig: Rig, tmp_
     """A wrong path of the simulated network is a trouble with its setting, not an exception; once it is there, probing
     begins and the trouble ends."""
     path = tmp_path / "later"
-    chosen = IcmpSettings(wire=str(path), interval_s=1.0, timeout_s=0.2, restart_max_s=0.5)
+    chosen = IcmpSettings(wire=str(path), interval_s=1.5, timeout_s=0.5, restart_max_s=0.5)
     async with running(rig, chosen) as collector:
-        await until(lambda: rig.troubles() == ["icmp"])
+        await until(lambda: "icmp" in rig.troubles())
         assert f"icmp.wire: no network answers at {path}" in collector.health().text
         responder = Responder(path)
         try:
             await until(lambda: len(rows(rig)) == LINES)
-            assert rig.troubles() == []
+            assert "icmp" not in rig.troubles()
         finally:
             responder.close()
 
 
 async def test_a_round_that_does_not_fit_is_said(rig: Rig, responder: Responder) -> None:
-    """At twenty probes a second a hundred lines take five seconds: a trouble, counted, and no line is lost."""
-    async with running(rig, settings(responder, rate_max_pps=20.0)):
-        await until(lambda: rig.troubles() == ["icmp_overrun"])
-        assert rig.count("icmp_overruns_total", source="prober-1") == 1
-        assert rig.count("icmp_round_seconds", source="prober-1") > 4
+    """At forty probes a second a hundred lines take 2.5 s: a trouble, counted, and no line is lost."""
+    async with running(rig, settings(responder, rate_max_pps=40.0)):
+        await until(lambda: "icmp_overrun" in rig.troubles())
+        assert rig.count("icmp_overruns_total", source="prober-1") >= 1
+        assert rig.count("icmp_round_seconds", source="prober-1") > 2
     assert {outcome for each in rows(rig).values() for outcome in each} == {(1, 1)}
 
 
 def test_the_prober_dies_with_its_daemon(tmp_path: Path, responder: Responder) -> None:
-    """SIGKILL of the daemon: the prober is gone a moment later."""
+    """SIGKILL of the daemon: the prober is gone a moment later, even one that is stopped and reads nothing."""
     inventory_of(tmp_path, simple_rows(10))
     code = f"""
 import asyncio
@@ -291,6 +309,7 @@ asyncio.run(main())
     parent = run_parent(code)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
+    os.kill(pid, signal.SIGSTOP)
     kill(parent)
     assert gone([pid])
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the simulated n
 
 def run(file: str, wire: str = "", **options: object) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
-    status = run_probe(file, timeout_s=0.2, wire=wire, out=out, err=err, **options)  # type: ignore[arg-type]
+    status = run_probe(file, timeout_s=0.5, wire=wire, out=out, err=err, **options)  # type: ignore[arg-type]
     return status, out.getvalue(), err.getvalue()
 
 
