@@ -49,6 +49,8 @@ class Daemon:
         self.settings = settings
         self.clock = clock
         self.metrics = Metrics()
+        # Bound before anything is opened: an address that is taken stops the start.
+        self._listening = listen(settings.api) if settings.api.enabled else None
         self.parts = start(settings, clock, self.metrics)
         self.core = core = self.parts.core
         self._thread = threading.Thread(target=core.run, name="core", daemon=True)
@@ -82,8 +84,6 @@ class Daemon:
             source=settings.daemon.source,
             version=__version__,
         )
-        # Bound before anything runs: an address that is taken stops the start.
-        self._listening = listen(settings.api) if settings.api.enabled else None
         self._stopping = asyncio.Event()
         self._failure: BaseException | None = None
         self._reloading: asyncio.Task[None] | None = None

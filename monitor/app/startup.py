@@ -3,6 +3,7 @@
 Everything that can be wrong is found here, before a thread or a socket is started, so a daemon is never half there.
 """
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +50,33 @@ def start(settings: Settings, clock: Clock, metrics: Metrics) -> Parts:
     same = saved is not None and saved.mark == mark
     inventory = inventory_files.load(settings.inventory, saved.generation + (not same) if saved else 1)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    state = StateStore.open(settings.store, clock)
-    state.lock()
-    inventory_files.keep_copy(settings.inventory, mark, copies)
-    samples = open_sample_store(settings.store, metrics, clock)
-    core = Core(
+    with contextlib.ExitStack() as opened:
+        folder.mkdir(parents=True, exist_ok=True)
+        state = StateStore.open(settings.store, clock)
+        opened.callback(state.close)
+        state.lock()
+        inventory_files.keep_copy(settings.inventory, mark, copies)
+        samples = open_sample_store(settings.store, metrics, clock)
+        opened.callback(samples.close)
+        core = _core(settings, clock, metrics, inventory, mark, state, samples)
+        replayed = _resume(core, settings, saved, inventory, mark) if saved is not None else 0
+        core.save_snapshot()
+        inventory_files.drop_copies(copies, {core.inventory_mark})
+        opened.pop_all()
+    return Parts(settings, clock, metrics, core.intake, state, samples, core, copies, replayed)
+
+
+def _core(
+    settings: Settings,
+    clock: Clock,
+    metrics: Metrics,
+    inventory: Inventory,
+    mark: str,
+    state: StateStore,
+    samples: SampleStore,
+) -> Core:
+    folder = Path(settings.store.folder)
+    return Core(
         engine=_engine(settings, inventory),
         inventory=inventory,
         bindings=Bindings(inventory, AddressRules(settings.inventory.allowed_prefixes)),
@@ -69,12 +91,6 @@ def start(settings: Settings, clock: Clock, metrics: Metrics) -> Parts:
         step_s=settings.daemon.step_s,
         snapshot_s=settings.daemon.snapshot_s,
     )
-    replayed = 0
-    if saved is not None:
-        replayed = _resume(core, settings, saved, inventory, mark)
-    core.save_snapshot()
-    inventory_files.drop_copies(copies, {core.inventory_mark})
-    return Parts(settings, clock, metrics, core.intake, state, samples, core, copies, replayed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,4 +119,3 @@ class Watch:
     def _news(self, text: str, now_s: float) -> None:
         clock = datetime.fromtimestamp(now_s).astimezone().strftime("%H:%M:%S")
         self._say(f"{clock} +{now_s - self._zero_s:4.0f} s  {text}")
-
