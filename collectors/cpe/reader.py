@@ -93,7 +93,8 @@ class CpeReader:
         self._message_s = 0.0
         self.last_ns: int | None = None
         metrics = context.metrics
-        self._messages = metrics.counter("cpe_messages_total", "messages from routers", ["kind"])
+        messages = metrics.counter("cpe_messages_total", "messages from routers", ["kind"])
+        self._messages = {kind: messages.labels(kind) for kind in ("availability", "telemetry")}
         self._dropped = metrics.counter("cpe_dropped_total", "messages or fields not used, by reason", ["reason"])
         self._acknowledged = metrics.counter("cpe_acknowledged_total", "messages acknowledged to the broker")
         self._unacknowledged = metrics.gauge("cpe_unacknowledged", "messages not yet on disk")
@@ -138,9 +139,9 @@ class CpeReader:
             raise Refused("bad_topic")
         serial, _, rest = topic[len(self._prefix) :].partition("/")
         kind, _, within = rest.partition("/")
-        if not serial or kind not in ("availability", "telemetry"):
+        if not serial or kind not in self._messages:
             raise Refused("bad_topic")
-        self._messages.labels(kind).inc()
+        self._messages[kind].inc()
         if len(message.payload) > self._settings.max_payload_bytes:
             raise Refused("too_long")
         self._follow_inventory()

@@ -9,6 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -123,15 +124,14 @@ def parse_report(payload: bytes, within: str = "") -> Report:
     if not isinstance(content, dict):
         raise Refused("not_an_object")
     report = Report([], [], _time(content), Counter())
-    prefix = "_".join(part for part in within.lower().split("/") if part)
-    for number, (path, leaf, value) in enumerate(_leaves(content, prefix, 1)):
+    for number, (path, value) in enumerate(_leaves(content, within, 1)):
         if number >= MAX_FIELDS:
             raise Refused("too_many_fields")
-        known = KEYS.get(path) or KEYS.get(leaf)
+        known = _known(path)
         if known is None:
             continue
         kind, factor = known
-        number_value = _number(value)
+        number_value = value if type(value) is float else _number(value)  # JSON has neither NaN nor infinity
         if number_value is None:
             report.dropped["not_a_number"] += 1
             continue
@@ -184,17 +184,26 @@ def _decode(payload: bytes) -> Any:
         raise Refused("not_json") from None
 
 
-def _leaves(content: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, str, Any]]:
-    """(whole name, last name, value) of everything that is no object; lists are of no use here."""
+@lru_cache(4096)
+def _known(path: str) -> tuple[ValueKind, float] | None:
+    """What a name means: the longest end of it that is a key (`state/wifi/rssi_dbm` is `wifi_rssi_dbm`)."""
+    while path:
+        if (known := KEYS.get(path.replace("/", "_").lower())) is not None:
+            return known
+        path = path.partition("/")[2]
+    return None
+
+
+def _leaves(content: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """(name, value) of everything that is no object; lists are of no use here."""
     if depth > MAX_DEPTH:
         raise Refused("too_deep")
     for key, value in content.items():
-        leaf = key.lower()
-        path = f"{prefix}_{leaf}" if prefix else leaf
+        path = f"{prefix}/{key}" if prefix else key
         if isinstance(value, dict):
             yield from _leaves(value, path, depth + 1)
         else:
-            yield path, leaf, value
+            yield path, value
 
 
 def _number(value: Any) -> float | None:

@@ -60,7 +60,8 @@ def test_every_kind_can_be_said() -> None:
     [
         ({"wifi_rssi_dbm": -61}, ""),
         ({"wifi": {"rssi_dbm": -61}}, ""),
-        ({"wifi": {"wifi_rssi_dbm": -61}}, "state"),
+        ({"wifi": {"rssi_dbm": -61}}, "state"),
+        ({"radio": {"wifi": {"wifi_rssi_dbm": -61}}}, "state/full"),
         ({"rssi_dbm": -61}, "wifi"),
         ({"WiFi": {"RSSI_dBm": "-61"}}, ""),
         ({"rssi_dbm": " -61.0 "}, "WIFI"),
@@ -69,6 +70,11 @@ def test_every_kind_can_be_said() -> None:
 def test_nesting_topic_and_case_name_the_same_value(told: object, within: str) -> None:
     """An object around a value, or the topic, is part of its name; text that is a number is a number."""
     assert values(told, within) == {K.WIFI_RSSI_DBM: -61.0}
+
+
+def test_a_longer_key_is_another_one() -> None:
+    """Only whole levels are taken off a name: another thing's uptime is not the router's."""
+    assert values({"process_uptime_s": 5, "rssi_dbm": -61, "uptime_s": 9}, "state") == {K.UPTIME_S: 9.0}
 
 
 @pytest.mark.parametrize("word", [b"NaN", b"nan", b"Infinity", b"-inf", b" -Infinity "])
