@@ -213,21 +213,25 @@ def test_no_room_is_said_and_nothing_is_half_there(tmp_path, monkeypatch):
 WRITER = """
 import sys
 import numpy as np
-from tests.store.test_journal import fill
+from monitor.records import Event, ProbeRound
 from monitor.store.journal import Journal
 journal = Journal(sys.argv[1], segment_bytes=5000)
 number = journal.seq
 while True:
     number += 1
-    fill(journal, number, 1)
+    column = np.full(5, number)
+    sent = column.astype(np.uint16)
+    line, rtt = np.arange(5, dtype=np.int32), column.astype(np.float32)
+    one = ProbeRound("p", 1, line, column, sent, sent, rtt, round_id=number)
+    assert journal.append(number, [one], [Event(number, "line-1", "call", "")]) == number
     print(number, flush=True)
 """
 
 
 def test_kill_9_loses_nothing_acknowledged(tmp_path):
-    """A process that appends is killed three times; each entry whose number it said is there afterwards."""
+    """A process that appends is killed twice; each entry whose number it said is there afterwards."""
     said = 0
-    for _ in range(3):
+    for _ in range(2):
         root = Path(__file__).parents[2]
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, cwd=root)
         try:

@@ -53,6 +53,7 @@ segments = Table(
     Column("first_seq", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False),
     Column("generation", Integer, nullable=False),  # 0: as written, 1: several joined, 2: the whole hour
+    Column("crc32", BigInteger, nullable=False),  # of the file
     Index("ix_segments_hour", "kind", "hour"),
 )
 rollups = Table(
@@ -77,6 +78,7 @@ class Segment(msgspec.Struct, frozen=True):
     first_seq: int
     last_seq: int
     generation: int
+    crc32: int
 
 
 class Catalog:

@@ -71,6 +71,7 @@ class EmbeddedStore:
         self._last_seq = self._catalog.last_seq()
         self._numbered: tuple[Inventory, I32] | None = None
         self._condenser = Condenser()
+        self._verifier = keeper.Verifier(self.folder, self._catalog)
         self._stop = threading.Event()
         self._writer = Writer(self._write, settings.flush_s, MAX_WAITING_ROWS, metrics, clock)
         self._keeper = threading.Thread(target=self._keep, name="samples-keeper", daemon=True)
@@ -123,9 +124,9 @@ class EmbeddedStore:
             for kind, hour, columns in tables.by_hour():
                 number = columns["number"]
                 name = keeper.segment_name(kind, hour, first, last, 0, 0)
-                self._parquet.write(self.folder / name, kind, columns)
+                crc = self._parquet.write(self.folder / name, kind, columns)
                 low, high = int(number[0]), int(number[-1])
-                added.append(Segment(name, kind, hour, low, high, len(number), first, last, 0))
+                added.append(Segment(name, kind, hour, low, high, len(number), first, last, 0, crc))
             self._catalog.add(added, last)
         except BaseException:
             for segment in added:
@@ -162,6 +163,7 @@ class EmbeddedStore:
         now_ns = self._clock.now_ns()
         keeper.expire(self.folder, self._catalog, self._settings, now_ns)
         try:
+            self._verifier.step(self._stop)
             keeper.compact(self.folder, self._catalog, self._parquet, now_ns, self._stop)
         except Damaged as damage:
             keeper.set_aside(self.folder, self._catalog, damage)

@@ -14,12 +14,13 @@ from monitor.clock import NS
 from monitor.store.problems import StoreProblem
 from monitor.store.samples.base import STEPS_S
 from monitor.store.samples.catalog import Catalog, Segment
-from monitor.store.samples.parquet import Damaged, Missing, Parquet
+from monitor.store.samples.parquet import Damaged, Missing, Parquet, crc_of
 from monitor.store.settings import StoreSettings
 
 JOIN_AT = 8
 CLOSE_AFTER_S = 600
 SEGMENT_ROWS = 4_000_000
+VERIFY_BYTES = 256 << 20  # a pass, that is each half minute
 log = logging.getLogger("faultline.samples")
 
 
@@ -81,6 +82,8 @@ def _join(folder: Path, catalog: Catalog, parquet: Parquet, old: list[Segment], 
     count = 1 + sum(s.rows for s in old) // SEGMENT_ROWS if generation == 2 else 1
     width = (high - low) // count + 1
     new: list[Segment] = []
+    for segment in old:  # what is damaged must not be joined into what is whole
+        verify(folder, segment)
     try:
         for begin in range(low, high + 1, width):
             end = min(begin + width - 1, high)
@@ -88,8 +91,8 @@ def _join(folder: Path, catalog: Catalog, parquet: Parquet, old: list[Segment], 
             sources = [folder / s.name for s in old if s.high >= begin and s.low <= end]
             if not sources:
                 continue
-            rows, lowest, highest = parquet.join(sources, folder / name, begin, end)
-            made = Segment(name, kind, hour, lowest, highest, rows, first, last, generation)
+            rows, lowest, highest, crc = parquet.join(sources, folder / name, begin, end)
+            made = Segment(name, kind, hour, lowest, highest, rows, first, last, generation, crc)
             if rows:
                 new.append(made)
             else:
@@ -101,6 +104,36 @@ def _join(folder: Path, catalog: Catalog, parquet: Parquet, old: list[Segment], 
         _remove(folder, new)
         raise
     _remove(folder, old if done else new)
+
+
+class Verifier:
+    """Reads every segment that an earlier run left, newest first and a little at a time, and compares its checksum:
+    a flipped bit may decode well, and would only show as a wrong figure."""
+
+    def __init__(self, folder: Path, catalog: Catalog) -> None:
+        self._folder = folder
+        self._left = sorted(catalog.segments(), key=lambda s: (s.hour, s.first_seq))
+
+    def step(self, stop: threading.Event) -> None:
+        """Raises Damaged."""
+        done = 0
+        while self._left and done < VERIFY_BYTES and not stop.is_set():
+            segment = self._left.pop()
+            try:
+                done += verify(self._folder, segment)
+            except Missing:
+                continue  # joined or expired meanwhile
+
+
+def verify(folder: Path, segment: Segment) -> int:
+    """The segment's size in bytes. Raises Damaged, Missing."""
+    path = folder / segment.name
+    try:
+        if crc_of(path) != segment.crc32:
+            raise Damaged(path, "wrong checksum")
+        return path.stat().st_size
+    except FileNotFoundError:
+        raise Missing(f"{path} is gone") from None
 
 
 def set_aside(folder: Path, catalog: Catalog, damage: Damaged) -> None:

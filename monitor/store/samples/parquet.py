@@ -6,6 +6,7 @@ thread may call.
 """
 
 import threading
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,22 +68,25 @@ class Parquet:
         with self._opening:
             return self._connection.cursor()
 
-    def write(self, path: Path, kind: str, columns: Columns) -> None:
-        """Write a new segment, whole or not at all. `columns` are sorted already. Raises StoreProblem, OSError."""
+    def write(self, path: Path, kind: str, columns: Columns) -> int:
+        """Write a new segment, whole or not at all; returns the CRC-32 of the file. `columns` are sorted already.
+
+        Raises StoreProblem, OSError.
+        """
         cursor = self._cursor()
         wanted = ", ".join(f"nullif({c}, -1) AS {c}" if c.endswith("_us") else c for c in COLUMNS[kind])
         try:
             cursor.register("fresh", {name: columns[name] for name in COLUMNS[kind]})
-            self._copy(cursor, f"SELECT {wanted} FROM fresh", [], path)
+            return self._copy(cursor, f"SELECT {wanted} FROM fresh", [], path)
         finally:
             cursor.close()
 
-    def join(self, sources: Sequence[Path], path: Path, low: int, high: int) -> tuple[int, int, int]:
+    def join(self, sources: Sequence[Path], path: Path, low: int, high: int) -> tuple[int, int, int, int]:
         """Write one segment of the rows of `sources` with low <= number <= high; returns (rows, lowest, highest
-        number). Raises StoreProblem: Missing, Damaged."""
+        number, CRC-32). Raises StoreProblem: Missing, Damaged."""
         cursor = self._cursor()
         try:
-            self._copy(
+            crc = self._copy(
                 cursor,
                 "SELECT * FROM read_parquet(?) WHERE number BETWEEN ? AND ? ORDER BY number, at_ms",
                 [[str(s) for s in sources], low, high],
@@ -94,14 +98,15 @@ class Parquet:
             raise self._reason(sources, error) from None
         finally:
             cursor.close()
-        return rows, lowest if rows else low, highest if rows else high
+        return rows, lowest if rows else low, highest if rows else high, crc
 
-    def _copy(self, cursor: Any, query: str, parameters: list[Any], path: Path) -> None:
+    def _copy(self, cursor: Any, query: str, parameters: list[Any], path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.new")
         try:
             cursor.execute(f"COPY ({query}) TO '{_quoted(aside)}' {FORMAT}", parameters)
             fsync_file(aside)
+            crc = crc_of(aside)
             aside.replace(path)
         except self._error as error:
             aside.unlink(missing_ok=True)
@@ -112,6 +117,7 @@ class Parquet:
             aside.unlink(missing_ok=True)
             raise
         fsync_folder(path.parent)
+        return crc
 
     def select(self, paths: Sequence[Path], number: int, start_ms: int, end_ms: int, extra: str = "") -> dict[str, Any]:
         """Every column of the rows of one number, start <= at < end; `extra` is one more SQL condition. NULL is masked.
@@ -150,6 +156,14 @@ class Parquet:
             if wrong := self.check(path):
                 return Damaged(path, wrong)
         return StoreProblem(f"the samples in {self._folder} cannot be read: {str(error).splitlines()[0]}")
+
+
+def crc_of(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            crc = zlib.crc32(piece, crc)
+    return crc
 
 
 def floats(column: Any, scale: float = 1.0) -> npt.NDArray[np.float64]:
