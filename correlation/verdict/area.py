@@ -216,10 +216,12 @@ def _until(f: LineFacts, etr: Etr, started_ns: int) -> Coded:
 def outage_forming(f: LineFacts) -> Finding | None:
     """Not confirmed yet: several neighbours fell with this line, or called; or nobody is there to compare with."""
     suspected = f.incident(IncidentKind.OUTAGE, IncidentStatus.SUSPECTED)
+    if suspected is None and (_outage(f, power=False) or _outage(f, power=True)):
+        return None  # it has formed
     near = f.near
     together = near is not None and near.forming
     calling = near is not None and near.calls >= CALLS_FORMING
-    alone = f.down and f.wide is None and not f.login_refused_ns
+    alone = f.down and not f.only_here and not f.login_refused_ns
     if not (suspected or together or calling or alone):
         return None
     if not f.out:
@@ -248,7 +250,7 @@ def outage_forming(f: LineFacts) -> Finding | None:
 
 def nested_fault(f: LineFacts) -> Finding | None:
     """The outage is over for the neighbours, but this line stayed down."""
-    if not f.down or f.since_ns is None or f.wide is None:
+    if not f.down or f.since_ns is None or not f.only_here:
         return None
     for incident, _ in f.incidents:
         ended = incident.resolved_ns

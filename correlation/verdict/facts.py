@@ -35,6 +35,11 @@ class Siblings:
         """Enough of them fell together to suspect a common cause (the line itself counts as one more)."""
         return self.newly_down >= 2 and (self.newly_down + 1) * 4 >= self.observable + 1
 
+    @property
+    def mostly_up(self) -> bool:
+        """Some are always off; but with more than half of them down, the line is not the only one."""
+        return self.up * 2 >= self.observable
+
 
 class LineFacts:
     """Everything the rules ask about row `line`, at `now_ns`. `near`: the finest element with enough observable
@@ -143,6 +148,11 @@ class LineFacts:
         if refused <= self.signs.login_accepted_ns or self.age_s(refused) > LOGIN_MEMORY_S or self.answers:
             return 0
         return refused
+
+    @property
+    def only_here(self) -> bool:
+        """Enough neighbours are up to say that a fault is this line's own."""
+        return self.wide is not None and self.near is not None and self.near.mostly_up
 
     def age_s(self, at_ns: int) -> float:
         return max(0, self.now_ns - at_ns) / NS

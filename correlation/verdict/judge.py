@@ -62,8 +62,14 @@ def judge(view: EngineView, inventory: Inventory, line: int, now_ns: int, observ
         say=best.say,
         disposition=best.disposition,
         stale=best.code is VerdictCode.DATA_STALE,
-        also_seen=tuple(dict.fromkeys(finding.code for finding in findings if finding.code is not best.code)),
+        also_seen=_also(findings, best),
     )
+
+
+def _also(findings: list[Finding], best: Finding) -> tuple[VerdictCode, ...]:
+    """What else matched. That the line answers is no finding beside a fault."""
+    left_out = (best.code, VerdictCode.NO_FAULT_FOUND)
+    return tuple(finding.code for finding in findings if finding.code not in left_out)
 
 
 def unclear(now_ns: int, matches: int) -> Verdict:

@@ -42,8 +42,10 @@ OPEN = (IncidentStatus.OPEN, IncidentStatus.RECOVERING, IncidentStatus.SUSPECTED
 
 def line_down_only_here(f: LineFacts) -> Finding | None:
     """Down, while at least three neighbours are up. A login attempt proves that the line itself is up."""
-    if not f.down or f.wide is None or f.login_refused_ns:
+    if not f.down or not f.only_here or f.wide is None or f.login_refused_ns:
         return None
+    if f.incident(IncidentKind.OUTAGE, *OPEN):
+        return None  # then it is not the only one, whatever the next neighbours do
     evidence = [*about_line(f), *about_siblings(f, f.wide)]
     if f.los_active:
         evidence.insert(0, seen(f, "seen.los", f.signs.los_ns, CPE))

@@ -57,6 +57,7 @@ class EvidenceOut(Output):
 class ScopeOut(Output):
     kind: str
     name: str
+    text: Both = Field(description="as people write it")
 
 
 class EtrOut(Output):
@@ -435,6 +436,7 @@ class SessionOut(Output):
     role: str
     csrf: str
     expires_at: Time | None
+    at: Time = Field(description="the server's clock")
     zone: str
     permissions: list[str]
 

@@ -60,7 +60,17 @@ def number(value: float) -> float | None:
 
 
 def scope(found: Scope) -> m.ScopeOut:
-    return m.ScopeOut(kind=found.kind.value, name=found.name)
+    return m.ScopeOut(kind=found.kind.value, name=found.name, text=where(found))
+
+
+def where(found: Scope) -> m.Both:
+    """1.3 km around 52.410, 13.312; resolver r1; north/ex-12/olt-3."""
+    if found.kind is ScopeKind.AREA:
+        lat, lon, radius = found.name.split(",")
+        near = f"{float(lat):.3f}, {float(lon):.3f}"
+        return m.Both(de=f"{radius.replace('.', ',')} km um {near}", en=f"{radius} km around {near}")
+    text = found.name.replace(":", " ", 1) if found.kind is ScopeKind.GROUP else found.name
+    return m.Both(de=text, en=text)
 
 
 def etr(found: Etr | None) -> m.EtrOut | None:
@@ -159,15 +169,8 @@ _KINDS: dict[IncidentKind, tuple[str, str]] = {
 def incident_title(i: Incident) -> m.Both:
     """Outage: north/ex-12/olt-3"""
     german, english = _KINDS[i.kind]
-    if i.scope.kind is ScopeKind.AREA:
-        lat, lon, radius = i.scope.name.split(",")
-        where_de = f"Gebiet um {lat}, {lon} ({radius.replace('.', ',')} km)"
-        where_en = f"area around {lat}, {lon} ({radius} km)"
-    elif i.scope.kind is ScopeKind.GROUP:
-        where_de = where_en = i.scope.name.replace(":", " ", 1)
-    else:
-        where_de = where_en = i.scope.name
-    return m.Both(de=f"{german}: {where_de}", en=f"{english}: {where_en}")
+    place = where(i.scope)
+    return m.Both(de=f"{german}: {place.de}", en=f"{english}: {place.en}")
 
 
 def incident_fields(i: Incident, zone: tzinfo) -> dict[str, object]:

@@ -42,11 +42,13 @@ class Samples:
 class Provider:
     """Everything the API is given, for a test to change while it runs."""
 
-    def __init__(self, store: Path, keys: dict[str, str], inventory: Inventory, settings: ApiSettings) -> None:
-        self.clock = ManualClock(NOW)
+    def __init__(
+        self, store: Path, keys: dict[str, str], inventory: Inventory, settings: ApiSettings, now_ns: int = NOW
+    ) -> None:
+        self.clock = ManualClock(now_ns)
         self.inventory = inventory
         self.bindings = Bindings(inventory)
-        self.scene = Scene(inventory)
+        self.scene = Scene(inventory, now_ns)
         self.view: EngineView = self.scene.view()
         self.state = StateStore(store, self.clock)
         self.metrics = Metrics()

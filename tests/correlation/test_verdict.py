@@ -432,7 +432,7 @@ def test_outage_that_this_line_does_not_share_is_also_seen(scene: Scene) -> None
     """A line that answers is not told the outage next door, but the agent sees that there is one."""
     outage_but_up(scene)
     found = verdict(scene)
-    assert found.also_seen == (V.KNOWN_OUTAGE, V.OUTAGE_FORMING)
+    assert found.also_seen == (V.KNOWN_OUTAGE,)
     assert found.incident_id == ""
 
 
@@ -479,13 +479,31 @@ def test_only_here_needs_three_observable_siblings_up(scene: Scene) -> None:
 
 
 def test_neighbours_long_down_do_not_make_an_outage(scene: Scene) -> None:
-    """Modems that were off since last night are no sign of a common cause now."""
-    scene.down(1, 2, 3, 4, for_s=9 * 3600)
+    """Modems that were off since last night are no sign of a common cause now, unless most of them are off."""
     scene.down(0)
+    scene.down(1, 2, 3, for_s=9 * 3600)
     assert verdict(scene).code is V.LINE_DOWN_ONLY_HERE
-    scene.down(5, 6, for_s=9 * 3600)
-    wider = next(e for e in verdict(scene).evidence if e.said.code == "seen.siblings")
+    scene.down(4, 5, for_s=9 * 3600)
+    found = verdict(scene)
+    assert (found.code, found.confidence) == (V.OUTAGE_FORMING, Confidence.UNCLEAR)
+
+
+def test_only_here_compares_further_up_when_there_are_few(scene: Scene) -> None:
+    """With two neighbours up and one off, the comparison is made with the whole OLT."""
+    scene.down(0)
+    scene.down(1, for_s=9 * 3600)
+    scene.state[4:8] = LineState.UNKNOWN
+    found = verdict(scene)
+    assert found.code is V.LINE_DOWN_ONLY_HERE
+    wider = next(e for e in found.evidence if e.said.code == "seen.siblings")
     assert wider.said.params["element"] == OLT
+
+
+def test_outage_never_shows_as_this_line_only(scene: Scene) -> None:
+    """An old outage, whose neighbours fell long ago, is not contradicted under "also seen"."""
+    scene.down(*range(8), for_s=7200)
+    scene.incident(f"element:{PON}", *range(8), started_ns=NOW - 7200 * NS)
+    assert V.LINE_DOWN_ONLY_HERE not in verdict(scene).also_seen
 
 
 def test_silence_is_less_sure_than_down(scene: Scene) -> None:

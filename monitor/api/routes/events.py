@@ -133,7 +133,7 @@ def _shown(event: Event, ended: Event | None, now_ns: int) -> m.MaintenanceOut:
         ends_ns = min(ends_ns, ended.at_ns)
     return m.MaintenanceOut(
         maintenance_id=event.event_id.partition(":")[2],
-        scope=m.ScopeOut(kind=subject.kind, name=name),
+        scope=m.ScopeOut(kind=subject.kind, name=name, text=m.Both(de=name, en=name)),
         starts_at=rfc3339(event.at_ns),
         ends_at=rfc3339(ends_ns),
         reason=event.source,

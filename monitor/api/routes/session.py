@@ -10,7 +10,7 @@ from monitor.api.context import Api, answer, problems
 from monitor.api.granted import LoggedIn
 from monitor.api.present import time
 from monitor.api.problems import Problem
-from monitor.clock import NS
+from monitor.clock import NS, rfc3339
 
 
 def routes(api: Api) -> APIRouter:
@@ -57,6 +57,7 @@ def routes(api: Api) -> APIRouter:
             role=who.role,
             csrf=who.csrf,
             expires_at=time(who.expires_ns),
+            at=rfc3339(services.clock.now_ns()),
             zone=getattr(services.zone, "key", "UTC"),
             permissions=sorted(p for p in PERMISSIONS if who.may(p)),
         )

@@ -104,6 +104,7 @@ function leave(message = "") {
 
 function enter(session) {
   state.session = session;
+  state.skew = Date.parse(session.at) - Date.now();
   $("who").textContent = `${session.name} · ${session.role}`;
   $("login-error").hidden = true;
   show("desk");
@@ -163,7 +164,7 @@ function follow(answer) {
     if (better.verdict.code !== state.answer.verdict.code) $("status").textContent = said(better.verdict.title);
     state.skew = Date.parse(better.at) - Date.now();
     state.answer = { ...state.answer, ...better };
-    $("verdict")?.replaceWith(verdictPart(state.answer));
+    repaint();
     markMine();
   });
   const end = () => {
@@ -177,6 +178,12 @@ function follow(answer) {
   source.addEventListener("error", end);
 }
 
+// What the live check may change; the report being written stays as it is.
+function repaint() {
+  $("verdict")?.replaceWith(verdictPart(state.answer));
+  $("evidence")?.replaceWith(evidencePart(state.answer));
+}
+
 function render() {
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
   for (const element of document.querySelectorAll("[data-t-label]")) element.setAttribute("aria-label", t(element.dataset.tLabel));
@@ -187,7 +194,7 @@ function render() {
   const answer = state.answer;
   if (!answer) $("answer").replaceChildren(h("div.empty", {}, h("h2", {}, t("empty_title")), h("p", {}, t("empty_text"))));
   else if (!answer.line) $("answer").replaceChildren(h("article.card.verdict", {}, verdictPart(answer), candidates(answer)));
-  else $("answer").replaceChildren(h("article.card.verdict", {}, verdictPart(answer), reportPart(answer), linePart(answer), historyPart(answer)));
+  else $("answer").replaceChildren(h("article.card.verdict", {}, verdictPart(answer), reportPart(answer), evidencePart(answer), linePart(answer), historyPart(answer)));
   renderIncidents();
 }
 
@@ -203,7 +210,6 @@ function pulse(answer) {
 
 function verdictPart(answer) {
   const v = answer.verdict;
-  const at = Date.parse(answer.at);
   const line = answer.line;
   const who = line ? [line.line_id, line.name, line.city].filter(Boolean).join(" · ") : "";
   const part = h(`div.tone-${v.tone}`, { id: "verdict", "data-code": v.code },
@@ -213,28 +219,34 @@ function verdictPart(answer) {
   if (line) part.append(facts(answer));
   const spoken = state.sayLanguage ?? state.language;
   const say = h("p.say", { lang: spoken }, v.say[spoken]);
-  const pick = (code) => h("button", { type: "button", lang: code, "aria-pressed": code === spoken, onclick: () => { state.sayLanguage = code; $("verdict").replaceWith(verdictPart(state.answer)); } }, code.toUpperCase());
+  const pick = (code) => h("button", { type: "button", lang: code, "aria-pressed": String(code === spoken), onclick: () => { state.sayLanguage = code; repaint(); $(`say-${code}`).focus(); }, id: `say-${code}` }, code.toUpperCase());
   const copy = h("button", { type: "button", onclick: async () => { await navigator.clipboard?.writeText(v.say[spoken]).catch(() => {}); copy.textContent = t("copied"); } }, t("copy"));
   part.append(h("section.part", {},
     h("div.part-head", {}, h("h3", {}, t("say")), h("div.tools", { role: "group", "aria-label": t("say_language") }, pick("de"), pick("en"), copy)), say));
   part.append(h("section.part.two", {},
     h("div", {}, h("h3", {}, t("steps")), h("ol.steps", {}, v.steps.map((s) => h("li", {}, h("span", {}, said(s.text)))))),
     h("div", {}, h("h3", {}, t("dont")), h("ul.dont", {}, v.do_not.map((d) => h("li", {}, icon("bad"), h("span", {}, said(d.text))))))));
-  const evidence = v.evidence.map((e) => h("li", {}, h("span", {}, said(e.text)), h("span.source", {}, e.source), ago(at - e.age_s * 1000)));
-  if (line) part.append(h("section.part", {}, h("h3", {}, t("evidence")), h("ul.evidence", {}, evidence)));
-  if (v.also_seen.length) part.append(h("section.part", {}, h("h3", {}, t("also_seen")), h("ul.chips", {}, v.also_seen.map((a) => h("li.chip", {}, said(a.text))))));
   return part;
+}
+
+function evidencePart(answer) {
+  const v = answer.verdict;
+  const at = Date.parse(answer.at);
+  const rows = v.evidence.map((e) => h("li", {}, h("span", {}, said(e.text)), h("span.source", {}, e.source), ago(at - e.age_s * 1000)));
+  const also = v.also_seen.map((a) => h("li.chip", {}, said(a.text)));
+  return h("section.part", { id: "evidence" }, h("h3", {}, t("evidence")), h("ul.evidence", {}, rows),
+    also.length ? h("div.also", {}, h("h3", {}, t("also_seen")), h("ul.chips", {}, also)) : null);
 }
 
 function facts(answer) {
   const v = answer.verdict;
   const own = ["LINE_DOWN_ONLY_HERE", "POWER_AT_HOME", "LOGIN_FAILED", "CPE_FAULT", "UNSTABLE", "NESTED_FAULT"].includes(v.code);
   const fine = v.code === "NO_FAULT_FOUND";
-  const scope = v.scope && !own ? v.scope.name : t(own ? "scope_line" : fine ? "scope_none" : v.tone === "bad" ? "scope_line" : "scope_unknown");
+  const scope = v.scope && !own ? said(v.scope.text) : t(own ? "scope_line" : fine ? "scope_none" : v.tone === "bad" ? "scope_line" : "scope_unknown");
   const since = v.since ? [clock(v.since), h("small", {}, span(now() - Date.parse(v.since)))] : ["–"];
   const etr = v.etr ? [clock(v.etr.at), h("small", {}, t(v.etr.promised ? "etr_promised" : "etr_estimate"))] : [v.incident_id ? t("etr_none") : "–"];
   const i = answer.incident;
-  const affected = i ? [t("affected_value", { down: number(i.lines_down), total: number(i.lines_at_risk) }), h("small", {}, h("a", { href: "#", onclick: (event) => { event.preventDefault(); openIncident(i.incident_id); } }, i.incident_id))] : ["–"];
+  const affected = i ? [affectedText(i), h("small", {}, h("a", { href: "#", onclick: (event) => { event.preventDefault(); openIncident(i.incident_id); } }, i.incident_id))] : ["–"];
   return h("dl.facts", {}, term("since", ...since), term("scope", scope), term("etr", ...etr), term("affected", ...affected));
 }
 
@@ -269,10 +281,9 @@ function reportPart(answer) {
   const part = h("section.part.report", { id: "report" });
   const symptom = h("select", { id: "symptom" }, SYMPTOMS.map((s) => h("option", { value: s }, t(`symptom_${s}`))));
   const words = h("textarea", { id: "words", maxlength: 4000, rows: 1 });
-  const button = h("button.primary", { id: "log" }, t("report_button"));
+  const button = h("button.primary", { id: "log", "aria-keyshortcuts": "Control+Enter", title: "Ctrl + Enter" }, t("report_button"));
   const problem = h("p.error", { role: "alert", hidden: true });
   const form = h("form", {}, h("label", {}, t("report_symptom"), symptom), h("label", {}, t("report_words"), words), button);
-  words.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(); });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -313,13 +324,15 @@ function chart(data) {
   const top = Math.max(1, (known[Math.floor(known.length * 0.995)] ?? 1) * 1.25);
   const x = (ms) => ((ms - begin) / (end - begin)) * 1000;
   const y = (v) => 100 - Math.min(1, v / top) * 94;
-  const bands = [];
+  const outages = [];
   let path = "";
   let last = null;
   at.forEach((ms, i) => {
     const width = Math.max(1.5, x(ms + data.bin_s * 1000) - x(ms));
     if (data.sent[i] > 0 && data.received[i] === 0) {
-      bands.push(svg("rect", { class: "gap", x: x(ms), y: 0, width, height: 100 }), svg("rect", { class: "gap-top", x: x(ms), y: 0, width, height: 4 }));
+      const open = outages.at(-1);
+      if (open && x(ms) - open[1] < 0.5) open[1] = x(ms) + width;
+      else outages.push([x(ms), x(ms) + width]);
       last = null;
     } else if (data.rtt_ms[i] != null) {
       const near = last != null && ms - last <= data.bin_s * 2500;
@@ -327,6 +340,7 @@ function chart(data) {
       last = ms;
     }
   });
+  const bands = outages.flatMap(([from, to]) => [["gap", 100], ["gap-top", 4]].map(([name, height]) => svg("rect", { class: name, x: from, y: 0, width: to - from, height })));
   const grid = [25, 50, 75].map((at) => svg("line", { class: "grid", x1: 0, x2: 1000, y1: at, y2: at }));
   const rtt = data.rtt_ms.findLast((v) => v != null);
   const label = t("history_text", { rtt: rtt == null ? "–" : number(rtt) });
@@ -336,6 +350,11 @@ function chart(data) {
 }
 
 // -- incidents -----------------------------------------------------------------------------------------------------
+// A failing resolver or a slow segment has no line that is down.
+const affectedText = (i) => (["outage", "planned"].includes(i.kind)
+  ? t("affected_value", { down: number(i.lines_down), total: number(i.lines_at_risk) })
+  : t("affected_all", { total: number(i.lines_affected ?? i.lines_at_risk) }));
+
 const RANK = { outage: 0, resolver: 1, degraded: 2, source: 3, planned: 4 };
 function tone(i) {
   if (i.status === "resolved") return "good";
@@ -350,9 +369,9 @@ function renderIncidents() {
   $("incidents-count").textContent = all.length || "";
   const rows = all.map((i) => {
     const [kind, ...name] = said(i.title).split(": ");
-    const numbers = [t("incident_lines", { down: number(i.lines_down), total: number(i.lines_at_risk) })];
+    const numbers = [affectedText(i)];
     if (i.calls) numbers.push(t("incident_calls", { n: number(i.calls) }));
-    if (i.etr) numbers.push(`${t("etr")} ${clock(i.etr.at)}`);
+    if (i.etr) numbers.push(t(i.kind === "planned" ? "until" : i.etr.promised ? "fixed_by" : "fixed_about", { at: clock(i.etr.at) }));
     return h(`li.tone-${tone(i)}`, { "data-incident": i.incident_id }, h("button", { type: "button", onclick: () => openIncident(i.incident_id) },
       h("span.top", {}, h("span.kind", {}, icon(tone(i)), kind), h("span", {}, t(`status_${i.status}`))),
       h("span.name", {}, name.join(": ")), h("span.numbers", {}, numbers.join(" · ")),
@@ -414,12 +433,12 @@ async function openIncident(id) {
   const parts = [
     h(`div.banner.tone-${tone(i)}`, {}, icon(tone(i)), h("div.main", {}, h("h2", { id: "incident-title" }, said(i.title)), h("p.who-line", {}, `${i.incident_id} · ${t(`status_${i.status}`)}${i.acked_by ? ` · ${t("incident_acked", { by: i.acked_by })}` : ""}`)),
       h("button.close.mini", { type: "button", onclick: () => dialog.close() }, t("incident_close"))),
-    h("dl.facts", {}, term("since", clock(i.started_at), h("small", {}, span(now() - Date.parse(i.started_at)))), term("affected", t("affected_value", { down: number(i.lines_down), total: number(i.lines_at_risk) })),
-      term("etr", i.etr ? clock(i.etr.at) : t("etr_none"), i.etr ? h("small", {}, t(i.etr.promised ? "etr_promised" : "etr_estimate")) : null), term("incident_confidence", `${number(Math.round(i.confidence * 100))} %`, i.runner_up ? h("small", {}, `${t("incident_runner_up")}: ${i.runner_up.name}`) : null)),
+    h("dl.facts", {}, term("since", clock(i.started_at), h("small", {}, span(now() - Date.parse(i.started_at)))), term("affected", affectedText(i)),
+      term("etr", i.etr ? clock(i.etr.at) : t("etr_none"), i.etr ? h("small", {}, t(i.etr.promised ? "etr_promised" : "etr_estimate")) : null), term("incident_confidence", `${number(Math.round(i.confidence * 100))} %`, i.runner_up ? h("small", {}, `${t("incident_runner_up")}: ${said(i.runner_up.text)}`) : null)),
   ];
   if (explained.length) parts.push(h("section.part", {}, h("h3", {}, t("incident_explanation")), explained));
   if (i.history.length) parts.push(h("section.part", {}, h("h3", {}, t("incident_history")), i.history.length > 2 ? curve(i) : null,
-    h("ol.timeline", {}, i.history.slice(-8).map((s) => h("li", {}, h("time", {}, clock(s.at)), h("span", {}, t(`status_${s.status}`)), h("span", {}, t("incident_lines", { down: number(s.lines_down), total: number(i.lines_at_risk) })))))));
+    h("ol.timeline", {}, i.history.slice(-8).map((s) => h("li", {}, h("time", {}, clock(s.at)), h("span", {}, labels[`what_${s.what}`] ? t(`what_${s.what}`) : s.what), h("span", {}, t("affected_value", { down: number(s.lines_down), total: number(i.lines_at_risk) })))))));
   if (i.notes.length) parts.push(h("section.part", {}, h("h3", {}, t("incident_notes")), h("ul.evidence", {}, i.notes.map((n) => h("li", {}, h("span", {}, n.text), h("span.source", {}, n.by), ago(Date.parse(n.at)))))));
   if (may("incidents.act") && i.status !== "resolved") parts.push(actions(i));
   dialog.replaceChildren(...parts);
@@ -478,6 +497,9 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     $("key").focus();
     $("key").select();
+  } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    $("log")?.click();
   } else if (/^[1-9]$/.test(event.key) && !event.ctrlKey && !event.metaKey && (!typing || event.altKey)) {
     document.querySelector(`[data-digit="${event.key}"]`)?.click();
   }
