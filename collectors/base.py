@@ -14,7 +14,7 @@ import msgspec
 from monitor.clock import Clock
 from monitor.inventory import Bindings, Inventory
 from monitor.metrics import Metrics
-from monitor.records import Event, LineValues, ProbeRequest, ProbeRound
+from monitor.records import Event, LineValues, ProbeRequest, ProbeRound, RoundNote
 
 
 class Sink(Protocol):
@@ -39,6 +39,7 @@ class CollectorContext:
     clock: Clock
     metrics: Metrics
     source: str = "default"  # the name of this prober
+    note: Callable[[RoundNote], None] = lambda _: None  # told of every finished round
 
 
 class Health(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ class Notes:
     def __init__(self, settings: IcmpSettings, context: CollectorContext) -> None:
         self._settings = settings
         self._clock = context.clock
+        self._tell = context.note
         metrics, source = context.metrics, context.source
         self._troubles = metrics.troubles
         self._gauges = {
@@ -67,6 +68,7 @@ class Notes:
 
     def round_ended(self, note: RoundNote, lost_slices: int) -> None:
         now, troubles = self._clock.now_ns(), self._troubles
+        self._tell(note)
         for name in ("targets", "sent", "received", "uncertain"):
             self._gauges[name].set(getattr(note, name))
         self._gauges["seconds"].set(note.duration_s)

@@ -143,7 +143,7 @@ def check_icmp(settings: Settings) -> list[Checked]:
         _, words = open_lanes(icmp.mode, icmp.netns, icmp.wire, int(icmp.timeout_s * 1e9))
         results.append(Checked("icmp", True, words))
     except OSError as error:
-        results.append(Checked("icmp", False, str(error)))
+        results.append(Checked("icmp", False, error.strerror or str(error)))
     if not icmp.references:
         text = "none: a blind prober cannot be told from an outage; name some under [[icmp.references]]"
         results.append(Checked("references", False, text))

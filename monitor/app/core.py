@@ -135,12 +135,7 @@ class Core:
 
     def save_snapshot(self) -> None:
         """Write samples, then the state, then let go of the journal before it."""
-        try:
-            self.samples.flush()
-        except StoreProblem as error:
-            self.metrics.troubles.begin("samples", str(error), self.clock.now_ns())
-        else:
-            self.metrics.troubles.end("samples", self.clock.now_ns())
+        self.samples.flush()
         arrays: Arrays = {f"engine/{name}": array for name, array in self.engine.snapshot().items()}
         arrays |= {f"bindings/{name}": array for name, array in self.bindings.snapshot().items()}
         arrays["generation"] = np.array([self.inventory.generation], np.int64)
@@ -181,7 +176,7 @@ class Core:
         if now_ns >= self._next_rollup_ns:
             self._next_rollup_ns = (now_ns // (60 * NS) + 1) * 60 * NS
             self.samples.rollup(now_ns, self.inventory, view.state, view.rtt_ms)
-            write_status(self.samples, now_ns, view, time.perf_counter() - begin)
+            write_status(self.samples, self.metrics, now_ns, view, time.perf_counter() - begin)
             for state, count in enumerate(np.bincount(view.state, minlength=4).tolist()):
                 self._lines.labels(("unknown", "up", "degraded", "down")[state]).set(count)
 

@@ -25,6 +25,7 @@ from monitor.app.core import Hooks
 from monitor.app.notify import notify, watchdog_interval_s
 from monitor.app.settings import Settings
 from monitor.app.startup import start
+from monitor.app.status import write_round
 from monitor.app.tasks import supervise
 from monitor.clock import NS, Clock, SystemClock
 from monitor.inventory import InputProblems, Inventory
@@ -61,6 +62,7 @@ class Daemon:
             clock=clock,
             metrics=self.metrics,
             source=settings.daemon.source,
+            note=lambda note: write_round(self.parts.samples, clock.now_ns(), note),
         )
         enabled = [name for name in COLLECTORS if getattr(settings, name).enabled]
         self.collectors: list[Collector] = [build(name, getattr(settings, name), context) for name in enabled]

@@ -56,7 +56,13 @@ def start(settings: Settings, clock: Clock, metrics: Metrics) -> Parts:
         opened.callback(state.close)
         state.lock()
         inventory_files.keep_copy(settings.inventory, mark, copies)
-        samples = open_sample_store(settings.store, metrics, clock)
+        samples = open_sample_store(
+            settings.store,
+            metrics,
+            clock,
+            [resolver.name for resolver in settings.dns.resolvers],
+            [reference.name for reference in settings.icmp.references],
+        )
         opened.callback(samples.close)
         core = _core(settings, clock, metrics, inventory, mark, state, samples)
         replayed = _resume(core, settings, saved, inventory, mark) if saved is not None else 0

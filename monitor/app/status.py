@@ -5,11 +5,25 @@ import sys
 from collections import Counter
 
 from correlation.view import EngineView
-from monitor.records import FlagKind, IncidentStatus
+from monitor.metrics import Metrics
+from monitor.records import FlagKind, IncidentStatus, RoundNote
 from monitor.store.samples import SampleStore
 
 
-def write_status(samples: SampleStore, now_ns: int, view: EngineView, step_s: float) -> None:
+def write_round(samples: SampleStore, now_ns: int, note: RoundNote) -> None:
+    """A point `prober` for a finished round."""
+    fields = {
+        "targets": note.targets,
+        "sent": note.sent,
+        "received": note.received,
+        "uncertain": note.uncertain,
+        "duration_s": note.duration_s,
+        "overran": int(note.overran),
+    }
+    samples.status(now_ns, "prober", {"source": note.source}, fields)
+
+
+def write_status(samples: SampleStore, metrics: Metrics, now_ns: int, view: EngineView, step_s: float) -> None:
     """Points `incidents`, `flags` and `daemon` as of now."""
     unresolved = [i for i in view.incidents if i.resolved_ns is None]
     status = Counter(incident.status for incident in unresolved)
@@ -27,7 +41,15 @@ def write_status(samples: SampleStore, now_ns: int, view: EngineView, step_s: fl
     flags = Counter(flag.kind for flags in view.flags.values() for flag in flags)
     for kind in FlagKind:
         samples.status(now_ns, "flags", {"kind": kind.value}, {"open": flags[kind]})
-    samples.status(now_ns, "daemon", {"host": platform.node()}, {"step_s": step_s, "memory_mb": memory_mb()})
+    daemon: dict[str, float | int | str] = {"step_s": step_s, "memory_mb": memory_mb()}
+    for name, gauge in (
+        ("intake_rows", "intake_rows"),
+        ("spool_bytes", "spool_bytes"),
+        ("spool_age_s", "spool_age_seconds"),
+    ):
+        if (value := metrics.registry.get_sample_value(f"faultline_{gauge}")) is not None:
+            daemon[name] = value if name.endswith("_s") else int(value)
+    samples.status(now_ns, "daemon", {"host": platform.node()}, daemon)
 
 
 def memory_mb() -> float:

@@ -1,11 +1,6 @@
 """The demo's table: what counts as found, as the right scope, and as blame without reason."""
 
-import math
-
-from hypothesis import given
-from hypothesis import strategies as st
-
-from monitor.app.demo.report import Found, Injected, compare, distance_km
+from monitor.app.demo.report import Found, Injected, compare
 
 LINES = frozenset(f"L{i}" for i in range(20))
 SPLITTER = Injected("splitter cut", "outage", "element", "north/ex-1/olt-1/pon-1/split-1", LINES, 100.0, 200.0)
@@ -94,12 +89,3 @@ def test_json_lists_faults_and_blame() -> None:
     """The JSON form has an object a fault, and one with a null fault for what matches none."""
     rows = compare([SPLITTER], [incident(scope="south", lines=frozenset({"X"}))]).as_json()
     assert [row["fault"] for row in rows] == ["splitter cut", None]
-
-
-@given(st.floats(-89, 89), st.floats(-179, 179), st.floats(-0.01, 0.01), st.floats(-0.01, 0.01))
-def test_distance_is_symmetric_and_locally_flat(lat: float, lon: float, north: float, east: float) -> None:
-    """The great-circle distance is symmetric, and over short ways agrees with flat geometry to a percent."""
-    here, there = (lat, lon), (lat + north, lon + east)
-    flat = math.hypot(north, east * math.cos(math.radians(lat))) * 111.195
-    assert math.isclose(distance_km(here, there), distance_km(there, here), abs_tol=1e-9)
-    assert math.isclose(distance_km(here, there), flat, rel_tol=0.02, abs_tol=1e-3)

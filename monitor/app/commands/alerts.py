@@ -59,7 +59,7 @@ def explain_command(config: Path, as_json: bool, incident_id: str) -> None:
         Outbox(state).states(incident_id),
         SystemClock().now_ns(),
         ZoneInfo(settings.daemon.zone),
-        history[-1:] or ("opened",),
+        history or ("opened",),
     )
     for row in rows:
         if as_json:

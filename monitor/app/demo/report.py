@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from monitor.lab.scoring.matching import same_area
+
 SLACK_S = 5.0  # an incident's backdated start may lie a little before the injection
 AFTER_S = 90.0  # an effect may begin so long after a fault healed (a line recovers, a router boots)
 
@@ -132,12 +134,4 @@ def _same_scope(one: Found, fault: Injected) -> bool:
         return False
     if one.scope_kind != "area":
         return one.scope_name == fault.scope_name
-    here, there = (tuple(map(float, name.split(","))) for name in (one.scope_name, fault.scope_name))
-    return distance_km(here, there) <= max(here[2], there[2])
-
-
-def distance_km(here: Sequence[float], there: Sequence[float]) -> float:
-    """Great-circle distance of two (latitude, longitude, ...) in degrees, by the haversine formula."""
-    lat1, lon1, lat2, lon2 = (math.radians(x) for x in (here[0], here[1], there[0], there[1]))
-    h = math.sin((lat2 - lat1) / 2) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ** 2
-    return 2 * 6371.0 * math.asin(math.sqrt(h))
+    return same_area(one.scope_name, fault.scope_name)
