@@ -8,7 +8,7 @@ holds the write lock from its start, so that it never fails half-way because som
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ ADVISORY_KEY = 0x6661756C74  # "fault", for PostgreSQL's advisory lock
 class SqlFile:
     """An SQLite file without a schema of its own: `read`, `write`, `close` as in Database."""
 
+    _writes: Mapping[str, Any] = {"writes": True}
+
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.engine = open_sqlite(URL.create("sqlite", database=str(path)))
@@ -43,8 +45,10 @@ class SqlFile:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction; committed when the block ends, rolled back when it raises."""
-        with self._writing, self.engine.connect().execution_options(writes=True) as connection, connection.begin():
-            yield connection
+        with self._writing, self.engine.connect() as connection:
+            connection.execution_options(**self._writes)
+            with connection.begin():
+                yield connection
 
     def close(self) -> None:
         self.engine.dispose()
@@ -83,6 +87,8 @@ class Database(SqlFile):
             except OSError as error:
                 raise StoreProblem(f"the folder of {self.file} cannot be made: {error.strerror}") from None
         self.engine = self._open()
+        if not self.is_sqlite:  # a writer waits for another's row instead of failing
+            self._writes = {"isolation_level": "READ COMMITTED"}
         self._writing = threading.Lock()
         self._lock_file: int | None = None
         self._lock_connection: Connection | None = None
@@ -104,7 +110,10 @@ class Database(SqlFile):
 
     def _open(self) -> Engine:
         try:
-            return open_sqlite(self.url) if self.is_sqlite else create_engine(self.url, pool_pre_ping=True)
+            if self.is_sqlite:
+                return open_sqlite(self.url)
+            # Reads see one snapshot, as in SQLite.
+            return create_engine(self.url, pool_pre_ping=True, isolation_level="REPEATABLE READ")
         except ModuleNotFoundError as error:
             raise StoreProblem(f"{self.name}: the driver {error.name} is not installed") from None
         except (ArgumentError, NoSuchModuleError) as error:

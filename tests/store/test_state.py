@@ -91,7 +91,7 @@ def test_a_batch_is_applied_whole_or_not_at_all(store):
     """When one change of a batch cannot be written, none is."""
     bad = Change(None, "opened", incident(1, name="i2"))  # at_ns must not be NULL
     before = everything(store)
-    with pytest.raises(sa.exc.IntegrityError):
+    with pytest.raises(sa.exc.DBAPIError):
         store.apply(1, [change("opened", 1), bad])
     assert everything(store) == before
 
