@@ -153,6 +153,8 @@ class CpeCollector:
         assert self._reader is not None
         self._reader.arrived(message)  # type: ignore[arg-type]
         self._arrived.set()
+        if self._reader.owing >= self._settings.receive_maximum and self._client is not None:
+            self._client.pause()
 
     def _acknowledge(self, mid: int, qos: int) -> None:
         if self._client is not None:
@@ -169,6 +171,8 @@ class CpeCollector:
                 except Exception as error:  # whatever it is, the next tick may fare better
                     text = f"cannot hand over: {type(error).__name__}: {error}; please report this"
                     self._context.metrics.troubles.begin("cpe_tick", text, self._context.clock.now_ns())
+                if self._client is not None and reader.owing <= self._settings.receive_maximum // 2:
+                    self._client.resume()
                 await asyncio.sleep(TICK_S)
 
     async def _part(self, reader: CpeReader) -> None:

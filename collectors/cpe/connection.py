@@ -58,6 +58,8 @@ class AckingClient(aiomqtt.Client):
         self._client.manual_ack_set(True)
         self._client.connect_timeout = settings.timeout_s
         self._open = False
+        self._paused = False
+        self._resumed = False
 
     async def open(self, topics: list[str]) -> None:
         """Connect and subscribe with QoS 1. Raises aiomqtt.MqttError or OSError, and then nothing is left open."""
@@ -65,7 +67,9 @@ class AckingClient(aiomqtt.Client):
         try:
             # paho connects in a thread that cannot be stopped: even when cancelled, wait until it has ended.
             await asyncio.shield(entering)
-            granted = await self.subscribe([(topic, 1) for topic in topics])
+            # The answer comes behind everything that the broker has queued for us.
+            patience_s = max(self.timeout, 2.0 * self._client.keepalive) if self._resumed else self.timeout
+            granted = await self.subscribe([(topic, 1) for topic in topics], timeout=patience_s)
         except BaseException:
             await asyncio.wait([entering])
             if not entering.cancelled():
@@ -104,6 +108,31 @@ class AckingClient(aiomqtt.Client):
         if self._open:
             self._client.ack(mid, qos)
 
+    def pause(self) -> None:
+        """Read nothing more from the broker for now (mosquitto 2.0.11 sends its whole queue, whatever it was told)."""
+        socket = self._client.socket()
+        if socket is not None and not self._paused:
+            self._loop.remove_reader(socket.fileno())
+            self._paused = True
+
+    def resume(self) -> None:
+        socket = self._client.socket()
+        if self._paused and socket is not None:
+            self._loop.add_reader(socket.fileno(), self._readable)
+            self._paused = False
+            self._readable()  # TLS may hold decoded bytes that the selector does not see
+
+    def _readable(self) -> None:
+        try:
+            while not self._paused:
+                self._client.loop_read()
+                socket = self._client.socket()
+                if not isinstance(socket, ssl.SSLSocket) or not socket.pending():
+                    return
+        except Exception as error:  # as aiomqtt does it: whatever reading raises, the connection is of no more use
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
     def _on_connect(
         self,
         client: paho.Client,
@@ -114,7 +143,8 @@ class AckingClient(aiomqtt.Client):
     ) -> None:
         if reason_code == paho.CONNACK_ACCEPTED and not self._open:
             self._open = True
-            self._session(bool(flags.session_present))
+            self._resumed = bool(flags.session_present)
+            self._session(self._resumed)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_disconnect(

@@ -244,9 +244,9 @@ class CpeReader:
     # -- handing over ---------------------------------------------------------------------------------------------
 
     @property
-    def owing(self) -> bool:
-        """Whether there are messages that are not acknowledged."""
-        return len(self._inflight) > 0
+    def owing(self) -> int:
+        """How many messages are not acknowledged yet."""
+        return len(self._inflight)
 
     @property
     def busy(self) -> bool:

@@ -9,11 +9,12 @@ class CpeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The broker, how we are known to it, and how much one router may say.
 
     `client_id` names the persistent session: two daemons with the same one throw each other out. `prefix`: first
-    level of the topics (`PREFIX/SERIAL/availability`, `PREFIX/SERIAL/telemetry/...`). `receive_maximum`: messages the
-    broker may have unacknowledged (MQTT 5; with 3.1.1 the broker's own limit holds). `session_expiry_s`: how long the
-    broker keeps messages for us while we are away. `tls` uses the system's CAs unless `ca_file` is given.
-    `max_messages`: of one router in `window_s`; more are counted and dropped, its last availability never is.
-    `clock_skew_s`: a router's own time is believed when it is at most so far from ours.
+    level of the topics (`PREFIX/SERIAL/availability`, `PREFIX/SERIAL/telemetry/...`). `receive_maximum`: so many
+    messages at most wait for the disk; MQTT 5 tells the broker, and beyond it nothing more is read.
+    `session_expiry_s`: how long the broker keeps messages for us while we are away. `tls` uses the system's CAs
+    unless `ca_file` is given. `batch_s`: values are handed over at least this often. `max_messages`: of one router in
+    `window_s`; more are counted and dropped, its last availability never is. `clock_skew_s`: a router's own time is
+    believed when it is at most so far from ours.
     """
 
     enabled: bool = False
