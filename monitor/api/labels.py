@@ -67,13 +67,11 @@ LABELS: dict[str, tuple[str, str]] = {
     "age_now": ("gerade eben", "just now"),
     "age_ago": ("vor {age}", "{age} ago"),
     "also_seen": ("Außerdem zu sehen", "Also seen"),
-    "stale": ("Daten veraltet", "Data is stale"),
     "live_waiting": ("Anschluss wird gerade befragt …", "Asking the line right now …"),
     "live_yes": ("Antwortet gerade ({rtt} ms)", "Answers right now ({rtt} ms)"),
     "live_yes_plain": ("Antwortet gerade", "Answers right now"),
     "live_no": ("Antwortet gerade nicht", "Does not answer right now"),
     "live_none": ("Keine neue Messung gekommen", "No new measurement came"),
-    "live_again": ("Erneut prüfen", "Check again"),
     # -- candidates
     "candidates_title": ("{n} Anschlüsse passen", "{n} lines match"),
     "candidates_hint": (
@@ -101,7 +99,6 @@ LABELS: dict[str, tuple[str, str]] = {
         "Antwortzeit, zuletzt {rtt} ms; Ausfälle sind markiert.",
         "Response time, {rtt} ms last; outages are marked.",
     ),
-    "history_none": ("Noch keine Messwerte.", "No measurements yet."),
     # -- report
     "report": ("Meldung aufnehmen", "Log the report"),
     "report_words": ("In den Worten des Kunden", "In the customer’s words"),
@@ -133,7 +130,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "incident_explanation": ("Warum", "Why"),
     "incident_history": ("Verlauf", "Timeline"),
     "incident_notes": ("Notizen", "Notes"),
-    "incident_cause": ("Ursache", "Cause"),
     "incident_confidence": ("Sicherheit", "Confidence"),
     "incident_runner_up": ("Sonst denkbar", "Otherwise"),
     "incident_acked": ("Übernommen von {by}", "Taken by {by}"),
@@ -144,7 +140,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "incident_etr_at": ("Behoben bis", "Fixed by"),
     "incident_resolve": ("Als behoben melden", "Mark as resolved"),
     "incident_sent": ("Gesendet", "Sent"),
-    "incident_line_count": ("Betroffene Anschlüsse: {n}", "Affected lines: {n}"),
     "what_suspected": ("vermutet", "suspected"),
     "what_opened": ("bestätigt", "confirmed"),
     "what_grew": ("gewachsen", "grew"),
@@ -166,5 +161,4 @@ LABELS: dict[str, tuple[str, str]] = {
         "The server cannot be reached. Press Enter to try again.",
     ),
     "error": ("Das hat nicht geklappt", "That did not work"),
-    "footer": ("Faultline {version}", "Faultline {version}"),
 }
