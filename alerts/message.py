@@ -40,7 +40,6 @@ class Message(msgspec.Struct, frozen=True):
     facts: tuple[Fact, ...]
     url: str
     open_words: str
-    ack_words: str
     footer: str
     news: tuple[str, ...]
     first: bool
@@ -84,7 +83,6 @@ class Writer:
             facts=self._facts(alert),
             url=self._url(incident),
             open_words=self._word("open_page"),
-            ack_words=self._word("acknowledge"),
             footer=self._word("why_subscribed"),
             news=tuple(news),
             first=not told.handle,
@@ -103,7 +101,6 @@ class Writer:
             facts=(Fact(self._word("label_started"), self.when(at_ns)),),
             url=self._page_url,
             open_words=self._word("open_page"),
-            ack_words=self._word("acknowledge"),
             footer=self._word("why_subscribed"),
             news=(),
             first=True,

@@ -32,7 +32,6 @@ class SlackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interval_s: float = 1.2
     update_s: float = 5.0
     timeout_s: float = 10.0
-    ack_button: bool = False  # needs Slack's interactivity pointed at /hooks/slack
 
     def __post_init__(self) -> None:
         if not self.enabled:

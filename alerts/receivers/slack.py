@@ -117,7 +117,7 @@ class SlackReceiver:
         return {"channel": channel, "ts": ts}
 
     def _body(self, message: Message) -> dict[str, Any]:
-        return {"text": fallback(message), "blocks": message_blocks(message, self._settings.ack_button)}
+        return {"text": fallback(message), "blocks": message_blocks(message)}
 
     async def _call(self, call: Callable[[dict[str, Any]], SlackResponse], body: dict[str, Any]) -> SlackResponse:
         """One call at its turn; a layout that Slack refuses is sent once more as bare text."""

@@ -20,7 +20,7 @@ VALUE_LIMIT = 2000
 Block = dict[str, Any]
 
 
-def message_blocks(message: Message, ack_button: bool) -> list[Block]:
+def message_blocks(message: Message) -> list[Block]:
     blocks: list[Block] = [{"type": "header", "text": _plain(f"{message.mark} {message.title}", HEADER_LIMIT)}]
     if message.text:
         blocks.append({"type": "section", "text": _plain(message.text, SECTION_LIMIT)})
@@ -28,20 +28,6 @@ def message_blocks(message: Message, ack_button: bool) -> list[Block]:
     for start in range(0, len(facts), FACTS_A_SECTION):
         part = facts[start : start + FACTS_A_SECTION]
         blocks.append({"type": "section", "fields": [field for fact in part for field in _fields(fact)]})
-    if ack_button and not message.over:
-        blocks.append(
-            {
-                "type": "actions",
-                "elements": [
-                    {
-                        "type": "button",
-                        "action_id": "ack",
-                        "text": _plain(message.ack_words, 75),
-                        "value": message.incident_id[:2000],
-                    }
-                ],
-            }
-        )
     if message.url:
         link = f"<{mrkdwn(message.url).replace('|', '%7C')}|{mrkdwn(message.open_words)}>"
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": link}]})

@@ -65,7 +65,7 @@ async def test_posts_then_updates_the_same_message(slack: SlackServer, tmp_path:
 async def test_nothing_can_be_injected(slack: SlackServer, tmp_path: Path) -> None:
     """Text from outside stands in plain_text only; mentions, links, control characters and direction marks are gone
     from everything Slack parses."""
-    out = receiver(slack, tmp_path, ack_button=True)
+    out = receiver(slack, tmp_path)
     nasty = message(
         name=f"inc-{NASTY}",
         scope=Scope(ScopeKind.GROUP, f"firmware:{NASTY}"),
@@ -88,7 +88,7 @@ async def test_nothing_can_be_injected(slack: SlackServer, tmp_path: Path) -> No
 async def test_long_texts_fit(slack: SlackServer, tmp_path: Path) -> None:
     """Texts of 100 KB everywhere make a message within Slack's limits."""
     long = "ÄÖ& <" * 20_000
-    out = receiver(slack, tmp_path, ack_button=True)
+    out = receiver(slack, tmp_path)
     huge = message(
         scope=Scope(ScopeKind.ELEMENT, long),
         explanation=(Coded(long), Coded(long)),

@@ -49,7 +49,7 @@ def test_every_message_is_fit_to_send(name: str, scope: str, words: str) -> None
     message = build_writer(AlertSettings(page_url="https://f.example"), ZONE).write(
         Told(handle={"a": "b"}), Alert("x", START_NS, "opened", item)
     )
-    body: dict[str, Any] = {"text": "x", "blocks": message_blocks(message, True)}
+    body: dict[str, Any] = {"text": "x", "blocks": message_blocks(message)}
     assert _wrong(body) == ""
     mail = compose(message, MAIL, {"message_id": "<a@b>", "subject": words})
     assert mail.as_bytes().isascii()
