@@ -64,6 +64,8 @@ class StringColumn:
 
     def span(self, low: int, high: int) -> list[str]:
         """Rows low:high."""
+        if high <= low:
+            return []
         at = self.offsets[low : high + 1].tolist()
         base = at[0]
         part = self.blob[base : at[-1]]

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import accumulate, chain, islice
 from operator import itemgetter
 from pathlib import Path
@@ -33,7 +33,8 @@ class Problems:
 
 
 class CsvRows:
-    """The rows of one file, with comma or semicolon between the cells. `header` holds the column names.
+    """The rows of one file, with comma or semicolon between the cells. `header` holds the column names, `line` the
+    line of the file up to which it was read.
 
     Empty rows are left out; a row with more or fewer cells than the header is a problem and is left out too. A quoted
     cell may span lines: the number is that of the row's first line.
@@ -41,18 +42,13 @@ class CsvRows:
 
     def __init__(self, lines: Iterable[str], problems: Problems) -> None:
         self._problems = problems
-        self._last = 0
+        self.line = 0
         lines = iter(lines)
         first = next(lines, "")
         separator = ";" if first.count(";") > first.count(",") else ","
         self._reader = csv.reader(chain((first,), lines), delimiter=separator, strict=True)
         self.header = [name.strip() for name in next(self._reader, [])]
-        self._last = self._reader.line_num
-
-    @property
-    def next_line(self) -> int:
-        """The line on which the row begins that is read next: where to look when reading it fails."""
-        return self._last + 1
+        self.line = self._reader.line_num
 
     def check_header(self, required: Iterable[str]) -> None:
         """Adds what is wrong with the column names, and raises."""
@@ -73,9 +69,9 @@ class CsvRows:
         """Up to `size` rows at a time: on which line of the file each begins, and their cells."""
         width = len(self.header)
         while rows := list(islice(self._reader, size)):
-            begin, self._last = self._last, self._reader.line_num
+            begin, self.line = self.line, self._reader.line_num
             lines = list(range(begin + 1, begin + 1 + len(rows)))
-            if self._last - begin != len(rows):  # a quoted cell spans lines
+            if self.line - begin != len(rows):  # a quoted cell spans lines
                 lines = list(accumulate((_lines_of(row) for row in rows[:-1]), initial=begin + 1))
             if set(map(len, rows)) != {width} or "" in map(_first, rows):
                 for line, row in zip(lines, rows, strict=True):
@@ -98,20 +94,18 @@ def _lines_of(row: list[str]) -> int:
 @contextmanager
 def open_csv(path: Path, problems: Problems) -> Iterator[CsvRows]:
     """Opens `path`; whatever cannot be read, at any later row too, becomes InputProblems with the line."""
-    rows: CsvRows | None = None
     try:
         if line := _line_of(path, b"\0"):
             raise InputProblems.one(str(path), "holds a NUL byte (UTF-16?): save it as UTF-8 text", line=line)
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = CsvRows(file, problems)
-            yield rows
+            yield CsvRows(file, problems)
     except OSError as error:
         raise InputProblems.one(str(path), f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         line, byte = _undecodable(path)
         raise InputProblems.one(str(path), f"is not UTF-8 (byte {byte:#04x}): save it as UTF-8", line=line) from None
     except csv.Error as error:
-        line = rows.next_line if rows else 1
+        line = _broken_row(path)
         message = f"a quoted field does not end, or goes on after its closing quote ({error})"
         raise InputProblems([*problems.ordered(), InputProblem(str(path), line, "", message)]) from None
 
@@ -125,6 +119,18 @@ def _line_of(path: Path, byte: bytes) -> int:
                 return line + block[: block.index(byte)].count(b"\n")
             line += block.count(b"\n")
     return 0
+
+
+def _broken_row(path: Path) -> int:
+    """The line on which the row begins that is no CSV."""
+    begin = 0
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = CsvRows(file, Problems(str(path)))
+        begin = rows.line
+        with suppress(csv.Error):
+            for _ in rows.chunks(1):
+                begin = rows.line
+    return begin + 1
 
 
 def _undecodable(path: Path) -> tuple[int, int]:

@@ -79,7 +79,7 @@ class Columns:
             numbers.extend(self._numbers(name, raw[name], lines).astype(np.float32))
         empty = [""] * len(chunk)
         lat, lon = (self._numbers(name, raw.get(name, empty), lines) for name in ("lat", "lon"))
-        self._check_positions(lat, lon, lines)
+        self._check_positions(raw.get("lat", empty), raw.get("lon", empty), lines)
         for name, values in (("lat", lat), ("lon", lon)):
             if name in self.positions:
                 self.positions[name].extend(values)
@@ -103,13 +103,13 @@ class Columns:
             if message := wrong(value):
                 self._problems.add(lines[cells.index(value)], name, message)
 
-    def _check_positions(
-        self, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64], lines: Sequence[int]
-    ) -> None:
-        no_lat, no_lon = np.isnan(lat), np.isnan(lon)
-        for i in np.flatnonzero(no_lat != no_lon).tolist():
-            field = "lat" if no_lat[i] else "lon"
-            self._problems.add(lines[i], field, "is empty, but the other half of the position is given")
+    def _check_positions(self, lat: list[str], lon: list[str], lines: Sequence[int]) -> None:
+        if "" not in lat and "" not in lon:
+            return
+        for i, (north, east) in enumerate(zip(lat, lon, strict=True)):
+            if (not north) != (not east):
+                field = "lat" if not north else "lon"
+                self._problems.add(lines[i], field, "is empty, but the other half of the position is given")
 
     def _numbers(self, name: str, cells: list[str], lines: Sequence[int]) -> npt.NDArray[np.float64]:
         """Cells as float64, NaN where empty or wrong."""
