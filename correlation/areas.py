@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from correlation.likelihood import together
 from correlation.settings import CauseSettings
 from monitor.inventory import Inventory
 from monitor.records.rounds import I32, I64
@@ -19,7 +18,7 @@ from monitor.records.rounds import I32, I64
 EARTH_KM = 6371.0088
 CELL_KM = 0.1
 LEFT_OUT = 8.0  # nats that a fallen line costs which nothing explains (ln of 1 in 3000)
-CLIMB = 16  # steps of a disc towards a better centre
+CLIMB = 8  # steps of a disc towards a better centre
 F64 = npt.NDArray[np.float64]
 
 
@@ -61,7 +60,7 @@ def lines_within(inventory: Inventory, lat: float, lon: float, radius_km: float)
 
 
 def find_discs(
-    inventory: Inventory, fallen: I32, loose: I32, seen_ns: I64, settings: CauseSettings, most: int = 8
+    inventory: Inventory, fallen: I32, loose: I32, seen_ns: I64, settings: CauseSettings, most: int = 5
 ) -> list[Disc]:
     """Candidate discs. `fallen`: all lines that fell; `loose`: those to cluster; `seen_ns` int64 [n], 0: not up."""
     lat, lon = inventory.lat[loose], inventory.lon[loose]
@@ -75,7 +74,7 @@ def find_discs(
     from sklearn.cluster import DBSCAN  # heavy, and needed only now
 
     points = np.radians(np.column_stack([cells_lat, cells_lon]))
-    discs: dict[str, Disc] = {}
+    clusters: dict[bytes, npt.NDArray[np.bool_]] = {}  # the same cluster at several scales is one
     for scale in settings.area_scales_km:
         labels = DBSCAN(
             eps=scale / EARTH_KM, min_samples=settings.area_min_lines, metric="haversine", algorithm="ball_tree"
@@ -83,9 +82,13 @@ def find_discs(
         sizes = np.bincount(labels[labels >= 0], weights=weight[labels >= 0]) if (labels >= 0).any() else np.zeros(0)
         for label in np.argsort(-sizes, kind="stable")[:most].tolist():
             mine = labels == label
-            disc = _fit(inventory, cells_lat[mine], cells_lon[mine], weight[mine], fallen, seen_ns)
-            if disc is not None:
-                discs.setdefault(disc.name, disc)
+            clusters.setdefault(np.packbits(mine).tobytes(), mine)
+    best = sorted(clusters.values(), key=lambda mine: -float(weight[mine].sum()))[:most]
+    discs: dict[str, Disc] = {}
+    for mine in best:
+        disc = _fit(inventory, cells_lat[mine], cells_lon[mine], weight[mine], fallen, seen_ns)
+        if disc is not None:
+            discs.setdefault(disc.name, disc)
     return list(discs.values())
 
 
@@ -138,11 +141,18 @@ def _edge(
     fallen lines outside cost by themselves. Returns (score, lat, lon, radius)."""
     away = distance_km(lat, lon, lat0, lon0)
     order = np.argsort(away, kind="stable")
-    inside = np.cumsum(hit[order])
+    inside = np.cumsum(hit[order], dtype=np.int64)
     edge = np.flatnonzero(hit[order])
     # Lines at the same distance are in or out together.
     edge = np.searchsorted(away[order], away[order][edge], "right") - 1
     k, n = inside[edge], edge + 1
-    score = together(k, n) - LEFT_OUT * (inside[-1] - k)
+    score = _fitted(k, n) - LEFT_OUT * (inside[-1] - k)
     best = int(np.argmax(score))
     return float(score[best]), lat0, lon0, float(away[order][edge[best]])
+
+
+def _fitted(k: npt.NDArray[np.integer], n: npt.NDArray[np.integer]) -> F64:
+    """Log-likelihood of k of n at its own rate, that rate's price included: near enough to rank discs, and quick."""
+    rate = (k + 0.5) / (n + 1)
+    result: F64 = k * np.log(rate) + (n - k) * np.log1p(-rate) - 0.5 * np.log(n)
+    return result

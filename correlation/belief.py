@@ -136,6 +136,7 @@ def apply_life(table: LineTable, lines: I32, at_ns: I64, settings: EvidenceSetti
     known = table.beat_s[lines[steady]]
     fresh = gap[steady].astype(np.float32)
     table.beat_s[lines[steady]] = np.where(np.isnan(known), fresh, known + np.float32(0.2) * (fresh - known))
+    table.alive_ns[lines] = np.maximum(table.alive_ns[lines], at_ns)
     silent = table.miss_ns[lines]
     news = at_ns > silent + np.where(silent > 0, int(settings.life_grace_s * NS), 0)
     lines, at_ns = lines[news], at_ns[news]
@@ -147,7 +148,6 @@ def apply_life(table: LineTable, lines: I32, at_ns: I64, settings: EvidenceSetti
     table.reply[lines] = np.maximum(rate, settings.reply_min)
     step = np.float32(settings.life if nats is None else nats)
     table.belief[lines] = np.maximum(table.belief[lines] + step, np.float32(-settings.clip_up))
-    table.alive_ns[lines] = np.maximum(table.alive_ns[lines], at_ns)
     table.miss_ns[lines] = 0
     table.misses[lines] = 0
     table.asked[lines] = False

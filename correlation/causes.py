@@ -20,7 +20,7 @@ from monitor.records.rounds import I32, I64
 
 NS = 1_000_000_000
 NO_LINES: I32 = np.zeros(0, np.int32)
-AGAIN_NS = 2 * NS  # a living picture is looked at again at most this often
+AGAIN_NS = 4 * NS  # a living picture is looked at again at most this often
 LEARN_AFTER_NS = 600 * NS
 FLAPPER = 3  # a line that falls more often a day teaches nothing about the others
 SETTLED_SHARE = 0.8

@@ -107,6 +107,7 @@ class Explainer:
     def __init__(self, inventory: Inventory, settings: CauseSettings) -> None:
         self.inventory = inventory
         self.settings = settings
+        self._discs: dict[bytes, list[Disc]] = {}  # within one explanation the same clusters come up again
         self.area_price = float(np.log(max(len(inventory), 1))) + settings.caution + settings.area_price
         self.price = float(np.log(max(len(inventory.elements) + len(inventory.groups), 1))) + settings.caution
 
@@ -116,10 +117,11 @@ class Explainer:
             return []
         explained = 0
         causes: list[Cause] = []
+        self._discs.clear()
         for _ in range(2):  # the second time, chance is what the causes found first do not explain
             causes = self._solve(evidence, explained)
             now_explained = sum(len(c.lines) for c in causes if c.gain >= self.settings.open_nats)
-            if now_explained == explained:
+            if now_explained == explained or (len(causes) == 1 and now_explained == evidence.lines.size):
                 break
             explained = now_explained
         return sorted(causes, key=lambda c: (-c.gain, c.scope.name))
@@ -277,7 +279,7 @@ class Explainer:
         """The most promising groups and discs, at most a handful."""
         if evidence.lines.size < self.settings.min_lines:
             return []
-        whole = len(tree.causes) == 1 and tree.causes[0].share >= PART_SHARE
+        whole = len(tree.causes) <= 2 and all(c.share >= PART_SHARE for c in tree.causes)
         loose = evidence.lines.size - sum(len(c.lines) for c in tree.causes)
         if whole and loose < self.settings.min_lines:
             return []
@@ -329,8 +331,10 @@ class Explainer:
         if loose.lines.size < self.settings.area_min_lines:
             return []
         causes = []
-        discs: list[Disc] = find_discs(self.inventory, evidence.lines, loose.lines, evidence.seen_ns, self.settings)
-        for disc in discs:
+        key = evidence.lines.tobytes() + b"|" + loose.lines.tobytes()
+        if key not in self._discs:
+            self._discs[key] = find_discs(self.inventory, evidence.lines, loose.lines, evidence.seen_ns, self.settings)
+        for disc in self._discs[key]:
             inside = np.flatnonzero(np.isin(evidence.lines, disc.lines, assume_unique=True))
             if np.unique(self.inventory.leaf[evidence.lines[inside]]).size < 2:
                 continue
