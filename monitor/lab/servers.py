@@ -138,6 +138,8 @@ class Mosquitto(Server):
             f"listener {self.port} {HOST}",
             "allow_anonymous true",
             "set_tcp_nodelay true",
+            "max_inflight_messages 4000",
+            "max_queued_messages 100000",
             "persistence false",
             "log_dest stdout",
             "log_type error",
