@@ -94,7 +94,7 @@ class Database(SqlFile):
         self._lock_connection: Connection | None = None
         try:
             self._migrate()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, TypeError) as error:  # TypeError: the driver misses a part of the URL
             self.engine.dispose()
             cause = getattr(error, "orig", None) or error
             raise StoreProblem(f"the database {self.name} cannot be used: {cause}") from None

@@ -182,5 +182,5 @@ class Life(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-Life.TestCase.settings = settings(max_examples=12, stateful_step_count=15, deadline=None)
+Life.TestCase.settings = settings(max_examples=8, stateful_step_count=15, deadline=None)
 TestLife = Life.TestCase

@@ -218,7 +218,7 @@ def test_strange_names_stay_distinct(samples, tmp_path):
         assert samples.values_history(name, ValueKind.SNR_DB, T0, T0 + 60 * NS).mean.tolist() == [1.5], name
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\0"), min_size=1, max_size=12).filter(

@@ -222,5 +222,5 @@ class Life(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-Life.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+Life.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 TestLife = Life.TestCase

@@ -65,7 +65,7 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(changes, st.data())
 def test_doing_it_again_changes_nothing(new_store, steps, data):
     """Any run of changes, cut anywhere and repeated from any earlier step, leaves the very same rows."""

@@ -187,11 +187,15 @@ class Catalog:
 
     # -- roll-ups
 
-    def add_rollup(self, step_s: int, at_s: int, level: Figures) -> None:
+    def add_rollups(self, found: Iterable[tuple[int, int, Figures]]) -> None:
+        """`(step_s, at_s, figures)` of any levels and steps, in one transaction; the same again replaces them."""
         rows = [
             {"step_s": step_s, "element": name, "at_s": at_s, **dict(zip(FIELDS, row, strict=True))}
+            for step_s, at_s, level in found
             for name, row in zip(level.names, level.values.tolist(), strict=True)  # NaN becomes NULL
         ]
+        if not rows:
+            return
         insert = sqlite.insert(rollups)
         update = insert.on_conflict_do_update(
             ["step_s", "element", "at_s"], set_={name: insert.excluded[name] for name in FIELDS}

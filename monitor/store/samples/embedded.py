@@ -142,10 +142,9 @@ class EmbeddedStore:
     def _write_minute(self, entry: Minute) -> None:
         at_ns = entry.at_ns // (60 * NS) * 60 * NS
         now = figures(entry.inventory, entry.state, entry.rtt_ms)
-        for level in now:
-            self._catalog.add_rollup(STEPS_S["1m"], at_ns // NS, level)
-        for step, start_ns, level in self._condenser.add(at_ns, now):
-            self._catalog.add_rollup(STEPS_S[step], start_ns // NS, level)
+        found = [(STEPS_S["1m"], at_ns // NS, level) for level in now]
+        found += [(STEPS_S[step], begin // NS, level) for step, begin, level in self._condenser.add(at_ns, now)]
+        self._catalog.add_rollups(found)
 
     # -- keeping
 

@@ -8,6 +8,7 @@ infinite values are left out. Times are milliseconds.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ _special = re.compile(rb"[,= \\\n\r\x00]")
 _tag = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
 _measurement = str.maketrans({",": "\\,", " ": "\\ "})
 _text = str.maketrans({'"': '\\"', "\\": "\\\\", "\x00": ""})
+_DECIMALS = tuple(f".{i:03d}" for i in range(1000))
 Lines = list[str]
 
 
@@ -79,26 +81,26 @@ def probe_lines(item: ProbeRound, measurement: str, tag: str, names: Sequence[st
         "jitter_ms": item.jitter_ms,
     }
     known = item.sent > 0
-    finite = {n: np.isfinite(c) for n, c in optional.items() if c is not None}
+    given = {n: c for n, c in optional.items() if c is not None}
     # Rows are grouped by which of the optional fields they have: each group has one template.
     pattern = np.zeros(len(item), np.uint8)
-    for bit, has in enumerate(finite.values()):
-        pattern |= has.astype(np.uint8) << bit
+    for bit, column in enumerate(given.values()):
+        pattern |= (np.isfinite(column) & (column >= 0)).astype(np.uint8) << bit
+    # Few counts occur: their text is made once for each pair, not for each row.
+    pairs, which = np.unique(item.sent.astype(np.uint32) << 16 | item.received, return_inverse=True)
+    counts = [f"sent={pair >> 16}i,received={pair & 0xFFFF}i" for pair in pairs.tolist()]
     source = f",source={escape_tag(item.source)}" if item.source else ""
     for one in np.unique(pattern[known]).tolist():
-        fields = [n for bit, n in enumerate(finite) if one >> bit & 1]
-        text = "".join(f",{name}=%.3f" for name in fields)
-        template = f"{measurement},{tag}=%s{source.replace('%', '%%')} sent=%di,received=%di{text} %d\n"
+        fields = [n for bit, n in enumerate(given) if one >> bit & 1]
+        text = "".join(f",{name}=%d%s" for name in fields)
+        template = f"{measurement},{tag}=%s{source.replace('%', '%%')} %s{text} %d\n"
         rows = np.flatnonzero(known & (pattern == one))
         for low in range(0, len(rows), size):
             part = rows[low : low + size]
-            columns: list[Sequence[object]] = [
-                [names[i] for i in part.tolist()],
-                item.sent[part].tolist(),
-                item.received[part].tolist(),
-                *[_column(optional[name], part) for name in fields],
-                (item.at_ns[part] // MS).tolist(),
-            ]
+            columns: list[Sequence[object]] = [_pick(names, part), _pick(counts, which[part])]
+            for name in fields:
+                columns += _thousandths(given[name][part])
+            columns.append((item.at_ns[part] // MS).tolist())
             yield _fill(template, columns, len(part))
 
 
@@ -122,10 +124,14 @@ def value_field(kind: int) -> str:
     return ValueKind(kind).name.lower() if kind in ValueKind._value2member_map_ else f"kind_{kind}"
 
 
-def _column(column: F32 | None, rows: npt.NDArray[np.intp]) -> list[float]:
-    assert column is not None
-    values: list[float] = column[rows].tolist()
-    return values
+def _thousandths(column: F32) -> list[Sequence[object]]:
+    """Numbers with three decimals as two columns, for "%d%s": twice as fast as "%.3f"."""
+    whole, rest = np.divmod(np.round(column.astype(np.float64) * 1000).astype(np.int64), 1000)
+    return [whole.tolist(), _pick(_DECIMALS, rest)]
+
+
+def _pick(texts: Sequence[str], rows: npt.NDArray[np.integer]) -> Sequence[str]:
+    return itemgetter(*rows.tolist())(texts) if len(rows) > 1 else [texts[int(rows[0])]]
 
 
 def _fill(template: str, columns: Sequence[Sequence[object]], count: int) -> Lines:

@@ -38,10 +38,21 @@ class Tables:
         for kind, parts in self._parts.items():
             whole = {name: np.concatenate([p[name] for p in parts]) for name in COLUMNS[kind]}
             hour = whole["at_ms"] // HOUR_MS
+            if hour.min() == hour.max():
+                yield kind, int(hour[0]), _sorted(whole)
+                continue
             for one in np.unique(hour).tolist():
-                mine = {name: column[hour == one] for name, column in whole.items()}
-                order = np.lexsort((mine["at_ms"], mine["number"]))
-                yield kind, one, {name: column[order] for name, column in mine.items()}
+                yield kind, one, _sorted({name: column[hour == one] for name, column in whole.items()})
+
+
+def _sorted(columns: Columns) -> Columns:
+    """By number, then time. Rounds come in order of both, which makes the stable sort of their runs cheap."""
+    number, at = columns["number"], columns["at_ms"]
+    order = np.argsort(number, kind="stable")
+    late = (np.diff(at[order]) < 0) & (np.diff(number[order]) == 0)
+    if late.any():
+        order = np.lexsort((at, number))
+    return {name: column[order] for name, column in columns.items()}
 
 
 class Packing:

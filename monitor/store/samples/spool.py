@@ -234,8 +234,20 @@ class Spool:
                     high = end[1] if segment == end[0] else size
                     if span.start[0] <= segment <= end[0]:
                         total += max(high - low, 0)
-            oldest = next((r.at_ns for span in self._spans if (r := self._next(span))), 0)
-            return total, oldest
+            return total, self._oldest_ns() if total else 0
+
+    def _oldest_ns(self) -> int:
+        for span in self._spans:
+            segment, offset = span.start
+            if offset >= self._sizes.get(segment, 0):
+                segment, offset = segment + 1, 0
+            if (segment, offset) < (span.end or self._end) and segment in self._sizes:
+                with self._path(segment).open("rb") as file:
+                    file.seek(offset)
+                    head = file.read(HEAD.size)
+                if len(head) == HEAD.size:
+                    return int(HEAD.unpack(head)[4])
+        return 0
 
     def close(self) -> None:
         with self._lock:
