@@ -7,7 +7,7 @@ from typing import IO
 
 import numpy as np
 
-from correlation.view import EngineView
+from correlation.engine import Engine
 from monitor.clock import rfc3339
 from monitor.inventory import Inventory
 from monitor.records import Change, Flag, Incident, IncidentStatus, LineState
@@ -26,11 +26,11 @@ class Recorder:
         self._opened: set[str] = set()
         self._lines: dict[str, set[str]] = {}
         self._flags: dict[str, Flag] = {}
-        self._names: dict[str, int] = {}  # incident id -> code
-        self._intervals: list[list[tuple[int, int, int | None]]] = []  # per code: line, from, to
+        self._names: dict[int, str] = {}  # the engine's slot -> incident id
+        self._intervals: dict[str, list[tuple[int, int, int | None]]] = {}  # incident id -> (line, from, to)
         count = len(inventory)
         self._down = np.zeros(count, np.bool_)
-        self._code = np.full(count, -1, np.int32)
+        self._slot = np.full(count, -1, np.int32)
         self._since = np.zeros(count, np.int64)
 
     def take(self, changes: tuple[Change, ...]) -> None:
@@ -45,33 +45,33 @@ class Recorder:
                 if change.what != "withdrawn" and change.incident.status is not IncidentStatus.SUSPECTED:
                     self._opened.add(name)
 
-    def observe(self, view: EngineView) -> None:
-        """Note who is down under which incident after a step."""
-        codes = np.array([self._number(i.incident_id) for i in view.incidents] + [-1], np.int32)
-        code = codes[view.incident]
+    def observe(self, engine: Engine) -> None:
+        """Note who is down under which incident after a step. Reads the engine's tables rather than its view, whose
+        copies cost more than the step."""
+        for slot, case in engine.book.cases.items():
+            self._names.setdefault(slot, case.state.incident_id)
+        slots, state, since, now = engine.table.slot, engine.table.state, engine.table.since_ns, engine.now_ns
         # A line that cannot be seen for a while has not come back.
-        down = (view.state == LineState.DOWN) | ((view.state == LineState.UNKNOWN) & self._down)
-        down &= code >= 0
-        for line in np.flatnonzero((down != self._down) | (down & (code != self._code))).tolist():
+        down = (state == LineState.DOWN) | ((state == LineState.UNKNOWN) & self._down)
+        down &= slots >= 0
+        for line in np.flatnonzero((down != self._down) | (down & (slots != self._slot))).tolist():
             if self._down[line]:
-                up = view.state[line] in (LineState.UP, LineState.DEGRADED)
-                end = int(view.since_ns[line]) if up else view.at_ns
-                since = int(self._since[line])
-                self._intervals[self._code[line]].append((line, since, max(since, end)))
+                up = state[line] in (LineState.UP, LineState.DEGRADED)
+                end = int(since[line]) if up else now
+                begin = int(self._since[line])
+                self._note(line, begin, max(begin, end))
             if down[line]:
-                self._since[line] = view.since_ns[line] or view.at_ns
-        self._down, self._code = down, np.where(down, code, -1).astype(np.int32)
+                self._since[line] = since[line] or now
+        self._down, self._slot = down, np.where(down, slots, -1).astype(np.int32)
 
     def finish(self) -> None:
         """Those still down stay so: their times have no end."""
         for line in np.flatnonzero(self._down).tolist():
-            self._intervals[self._code[line]].append((line, int(self._since[line]), None))
+            self._note(line, int(self._since[line]), None)
 
-    def _number(self, name: str) -> int:
-        if name not in self._names:
-            self._names[name] = len(self._names)
-            self._intervals.append([])
-        return self._names[name]
+    def _note(self, line: int, start_ns: int, end_ns: int | None) -> None:
+        name = self._names[int(self._slot[line])]
+        self._intervals.setdefault(name, []).append((line, start_ns, end_ns))
 
     def write_incidents(self, path: Path) -> int:
         """One JSON object a line, by start; returns how many."""
@@ -84,8 +84,7 @@ class Recorder:
 
     def _incident(self, incident: Incident) -> dict[str, object]:
         ids = self._inventory.line_ids
-        code = self._names.get(incident.incident_id)
-        intervals = sorted(self._intervals[code], key=lambda i: (i[0], i[1])) if code is not None else []
+        intervals = sorted(self._intervals.get(incident.incident_id, ()), key=lambda i: (i[0], i[1]))
         return {
             "incident_id": incident.incident_id,
             "kind": incident.kind.value,

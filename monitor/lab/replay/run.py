@@ -68,7 +68,7 @@ def replay(
         for end, rounds, now_said in _steps(reader, said, int(interval_s * NS) // SLICES):
             result = engine.step(end, rounds, now_said)
             recorder.take(result.changes)
-            recorder.observe(engine.view())
+            recorder.observe(engine)
             steps += 1
             rows += sum(len(r) for r in rounds)
             for reason, count in result.stats.refused.items():
