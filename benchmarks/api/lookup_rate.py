@@ -12,11 +12,13 @@ import asyncio
 import csv
 import io
 import json
+import logging
 import multiprocessing as mp
 import os
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -160,15 +162,19 @@ async def _server(lines: int, pipe: Connection) -> None:
             asyncio.create_task(serve(create_app(services), settings, started=urls.append)),
             asyncio.create_task(_plain(bare, urls)),
         ]
-        while len(urls) < 2:
+        while len(urls) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         pipe.send((sorted(urls, key=lambda u: u.startswith("bare")), key, os.getpid()))
         while not pipe.poll():
             await asyncio.sleep(1)
-            current[0] = make_view(inventory, clock.now_ns())
+            moved = current[0].probed_ns + NS
+            current[0] = replace(
+                current[0], at_ns=clock.now_ns(), probed_ns=moved, replied_ns=current[0].replied_ns + NS
+            )
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        logging.disable()
         state.close()
 
 
@@ -179,7 +185,7 @@ async def _plain(app: object, urls: list[str]) -> None:
 
     listening = listen(ApiSettings(port=0))
     urls.append(f"bare http://127.0.0.1:{listening.getsockname()[1]}")
-    config = uvicorn.Config(app, log_config=None, access_log=False)  # type: ignore[arg-type]
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")  # type: ignore[arg-type]
     await uvicorn.Server(config)._serve([listening])
 
 
@@ -246,6 +252,11 @@ def main() -> None:
         ],
     }
     results: dict[str, list[tuple[float, float, float]]] = {"bare": [], "look-up": []}
+    print("| one after the other | median ms | 95th percentile ms |\n|---|---|---|")
+    for what in results:
+        times = asyncio.run(load(ports[what], requests[what], arguments.seconds, None, 1))
+        print(f"| {what} | {statistics.median(times):.2f} | {percentile(times, 0.95):.1f} |")
+    print()
     for _ in range(arguments.rounds):
         for what, made in results.items():
             before, begin = cpu_s(pid), time.perf_counter()

@@ -2,6 +2,7 @@
 
 import math
 from datetime import tzinfo
+from functools import cache
 from typing import Literal
 
 from monitor.api import models as m
@@ -38,9 +39,18 @@ TONES: dict[VerdictCode, Tone] = {
 
 
 def both(coded: Coded, zone: tzinfo) -> m.Both:
+    if not coded.params:
+        return _plain(coded.code)
     return m.Both(de=say(coded, "de", zone), en=say(coded, "en", zone))
 
 
+@cache
+def _plain(code: str) -> m.Both:
+    """A sentence without parameters is the same every time, and most are."""
+    return m.Both(de=say(Coded(code), "de"), en=say(Coded(code), "en"))
+
+
+@cache
 def title(code: str) -> m.Both:
     german, english = TABLES["desk"][code]
     return m.Both(de=german, en=english)
@@ -85,6 +95,7 @@ def etr(found: Etr | None) -> m.EtrOut | None:
 
 
 def verdict(v: Verdict, zone: tzinfo) -> m.VerdictOut:
+    spoken = [both(c, zone) for c in v.say]
     return m.VerdictOut(
         code=v.code.value,
         title=title(f"verdict.{v.code.value}"),
@@ -95,10 +106,7 @@ def verdict(v: Verdict, zone: tzinfo) -> m.VerdictOut:
         scope=scope(v.scope) if v.scope else None,
         incident_id=v.incident_id,
         etr=etr(v.etr),
-        say=m.Both(
-            de=" ".join(say(c, "de", zone) for c in v.say),
-            en=" ".join(say(c, "en", zone) for c in v.say),
-        ),
+        say=m.Both(de=" ".join(s.de for s in spoken), en=" ".join(s.en for s in spoken)),
         steps=[said(c, zone) for c in v.steps],
         do_not=[said(c, zone) for c in v.do_not],
         evidence=[
