@@ -50,9 +50,17 @@ class Daemon:
         self.settings = settings
         self.clock = clock
         self.metrics = Metrics()
-        # Bound before anything is opened: an address that is taken stops the start.
-        self._listening = listen(settings.api) if settings.api.enabled else None
         self.parts = start(settings, clock, self.metrics)
+        try:
+            self._wire()
+        except BaseException:
+            self.parts.close()
+            raise
+
+    def _wire(self) -> None:
+        """Everything around the core. An address that is taken, or a wrong setting, stops the start."""
+        settings, clock = self.settings, self.clock
+        self._listening = listen(settings.api) if settings.api.enabled else None
         self.core = core = self.parts.core
         self._thread = threading.Thread(target=core.run, name="core", daemon=True)
         context = CollectorContext(
@@ -145,9 +153,7 @@ class Daemon:
     def _end(self) -> None:
         self.core.stop()
         self._thread.join(20)
-        self.parts.samples.close()
-        self.parts.core.journal.close()
-        self.parts.state.close()
+        self.parts.close()
 
     async def _watchdog(self) -> None:
         """Tell systemd that we are alive while the core steps."""

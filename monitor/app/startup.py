@@ -39,6 +39,11 @@ class Parts:
     copies: Path  # of the inventory files
     replayed: int  # steps taken from the journal
 
+    def close(self) -> None:
+        self.samples.close()
+        self.core.journal.close()
+        self.state.close()
+
 
 def start(settings: Settings, clock: Clock, metrics: Metrics) -> Parts:
     """Open everything. Raises InputProblems (files), SecretProblem, or StoreProblem (a second daemon, no space)."""

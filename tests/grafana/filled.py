@@ -105,7 +105,7 @@ def fill(store: SampleStore, inventory: Inventory) -> None:
         store.rollup(at_ns, inventory, state, rtt)
         kinds = [(TargetKind.LINE, n), (TargetKind.RESOLVER, 2), (TargetKind.REFERENCE, 1)]
         store.append(minute, [_round(kind, count, at_ns, inventory) for kind, count in kinds], inventory)
-        write_status(store, at_ns, _view(n, at_ns), 0.05)
+        write_status(store, Metrics(), at_ns, _view(n, at_ns), 0.05)
         store.status(at_ns, "prober", {"source": "default"}, _prober())
         more = {"intake_rows": 12, "spool_bytes": 0, "spool_age_s": 0.0}
         store.status(at_ns, "daemon", {"host": "noc-1"}, {"step_s": 0.05, "memory_mb": 210.0, **more})

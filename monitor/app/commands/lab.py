@@ -56,7 +56,9 @@ def simulate(scenario: str, lines: int, hours: float, seed: int, interval: float
     except ValueError as error:
         raise _refuse(error) from None
     missing = f"; no room for: {', '.join(done.missing)}" if done.missing else ""
-    click.echo(f"{out}: {done.observations} observations, {done.events} events, {done.truths} truths{missing}", err=True)
+    click.echo(
+        f"{out}: {done.observations} observations, {done.events} events, {done.truths} truths{missing}", err=True
+    )
 
 
 @click.command()

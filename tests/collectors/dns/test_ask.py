@@ -44,17 +44,19 @@ async def test_an_answer_has_a_latency() -> None:
 
 async def test_a_busy_loop_is_not_reported_as_latency() -> None:
     """While our own event loop is blocked for 300 ms after sending, the answer that waits in the socket keeps the
-    kernel's time of receipt."""
+    kernel's time of receipt (several tries, because on a loaded machine the server may really answer late)."""
     loop = asyncio.get_running_loop()
+    answers = []
     with Unbound_server() as port:
         async with Asker("127.0.0.1", port) as asker:
             question = Question(NameSettings("probe.example"))
-            asking = asyncio.ensure_future(asker.ask(question, 5))
-            await asyncio.sleep(0)  # it is sent now
-            loop.call_soon(time.sleep, 0.3)
-            answer = await asking
-    assert answer.outcome is Outcome.OK
-    assert answer.rtt_ms < 250
+            for _ in range(5):
+                asking = asyncio.ensure_future(asker.ask(question, 5))
+                await asyncio.sleep(0)  # it is sent now
+                loop.call_soon(time.sleep, 0.3)
+                answers.append(await asking)
+    assert all(answer.outcome is Outcome.OK for answer in answers)
+    assert min(answer.rtt_ms for answer in answers) < 250
 
 
 class Unbound_server:  # noqa: N801 - reads as the call it is
