@@ -208,11 +208,12 @@ def _slow(f: LineFacts) -> bool:
 
 
 def _flag_evidence(f: LineFacts, flag: Flag) -> Evidence:
-    code = f"seen.flag.{flag.reason}" if flag.reason in REASONS else "seen.flag.other"
     subject = flag.subject.removeprefix("element:")
-    return seen(
-        f, code, flag.detected_ns, ENGINE, value=float(flag.value), unit=flag.unit, subject=subject, reason=flag.reason
-    )
+    if flag.reason == "loss":
+        return seen(f, "seen.flag.loss", flag.detected_ns, ENGINE, subject=subject, value_ratio=float(flag.value))
+    code = f"seen.flag.{flag.reason}" if flag.reason in REASONS else "seen.flag.other"
+    value, unit, reason = float(flag.value), flag.unit, flag.reason
+    return seen(f, code, flag.detected_ns, ENGINE, subject=subject, value=value, unit=unit, reason=reason)
 
 
 def cpe_fault(f: LineFacts) -> Finding | None:

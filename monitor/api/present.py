@@ -44,6 +44,15 @@ def both(coded: Coded, zone: tzinfo) -> m.Both:
     return m.Both(de=say(coded, "de", zone), en=say(coded, "en", zone))
 
 
+def explained(coded: Coded, zone: tzinfo) -> m.Both:
+    """A sentence of an incident, which may have been stored by another version: a code without words stands for
+    itself, rather than to cost the whole list."""
+    try:
+        return both(coded, zone)
+    except KeyError:
+        return m.Both(de=coded.code, en=coded.code)
+
+
 @cache
 def _plain(code: str) -> m.Both:
     """A sentence without parameters is the same every time, and most are."""
@@ -201,7 +210,7 @@ def incident_fields(i: Incident, zone: tzinfo) -> dict[str, object]:
         "lines_affected": i.lines_affected,
         "lines_at_risk": i.lines_at_risk,
         "lines_observable": i.lines_observable,
-        "explanation": [both(c, zone) for c in i.explanation],
+        "explanation": [explained(c, zone) for c in i.explanation],
         "runner_up": scope(i.runner_up) if i.runner_up else None,
         "runner_up_confidence": round(i.runner_up_confidence, 3),
         "etr": etr(i.etr),

@@ -98,7 +98,10 @@ EVIDENCE: dict[str, tuple[str, str]] = {
         "Auffällig ({subject}): Antwortzeit {value} {unit} über dem Üblichen.",
         "Flag ({subject}): response time {value} {unit} above the usual.",
     ),
-    "seen.flag.loss": ("Auffällig ({subject}): Paketverlust {value} {unit}.", "Flag ({subject}): loss {value} {unit}."),
+    "seen.flag.loss": (
+        "Auffällig ({subject}): Paketverlust {value_ratio}.",
+        "Flag ({subject}): packet loss {value_ratio}.",
+    ),
     "seen.flag.flaps": ("Auffällig ({subject}): {value} Abbrüche.", "Flag ({subject}): {value} drops."),
     "seen.flag.jitter": (
         "Auffällig ({subject}): Schwankung {value} {unit}.",

@@ -28,7 +28,7 @@ async def test_lookup_answers_with_a_verdict(isp: Provider, http: Clients) -> No
     assert (verdict["code"], verdict["tone"], verdict["confidence"]) == ("KNOWN_OUTAGE", "bad", "sure")
     assert body["incident"]["lines_down"] == 8
     assert body["matched_by"] == "customer_id"
-    assert verdict["scope"] == {"kind": "element", "name": PON}
+    assert verdict["scope"] == {"kind": "element", "name": PON, "text": {"de": PON, "en": PON}}
     assert verdict["say"]["de"].startswith("In Ihrem Bereich gibt es seit ")
     assert "confirmed outage" in verdict["say"]["en"]
     assert 1 <= len(verdict["steps"]) <= 3

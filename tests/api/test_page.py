@@ -207,7 +207,7 @@ async def test_wrong_key_and_ended_session(isp: Provider, chromium: Browser) -> 
         await expect(shown.locator("#login-error")).to_have_text("This key is not valid (any more).")
         await shown.fill("#login-key", isp.keys["agent"])
         await shown.keyboard.press("Enter")
-        await expect(shown.locator("#desk")).to_be_visible()
+        await expect(shown.locator("#live")).to_have_attribute("data-state", "on")
         await isp.clock.advance(11 * 3600)
         await shown.fill("#key", "L000")
         await shown.keyboard.press("Enter")

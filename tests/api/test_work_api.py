@@ -11,7 +11,7 @@ import pytest
 
 from monitor.api import ApiSettings
 from monitor.clock import NS, rfc3339
-from monitor.records import Change, Flag, FlagKind, IncidentStatus, LineState, Scope, ScopeKind
+from monitor.records import Change, Coded, Flag, FlagKind, IncidentStatus, LineState, Scope, ScopeKind
 from tests.api.conftest import Clients, Provider
 from tests.desk.world import NOW, incident, promised
 
@@ -54,6 +54,13 @@ async def test_incident_in_full(isp: Provider, http: Clients) -> None:
     assert shown["title"]["de"] == "Störung: 1,3 km um 52.516, 13.378"
 
 
+async def test_explanation_of_another_version_is_shown_by_its_code(isp: Provider, http: Clients) -> None:
+    """An incident stored with a sentence that is not known (any more) does not cost the list."""
+    isp.decide(scoped(explanation=(Coded("no_such_sentence", {"x": 1}), Coded("say.no_etr"))))
+    (shown,) = (await http["agent"].get("/api/v1/incidents")).json()["items"]
+    assert [e["en"] for e in shown["explanation"]] == ["no_such_sentence", "I do not have a time for the fix yet."]
+
+
 @pytest.mark.parametrize(
     ("what", "body", "value"),
     [
@@ -63,7 +70,7 @@ async def test_incident_in_full(isp: Provider, http: Clients) -> None:
         (
             "etr",
             {"at": "2026-11-26T11:00:00Z", "next_update": "2026-11-26T10:00:00Z"},
-            "2026-11-26T11:00:00.000Z 2026-11-26T10:00:00.000Z",
+            "2026-11-26T11:00:00.000Z;2026-11-26T10:00:00.000Z",
         ),
         ("resolve", {"reason": "spliced"}, "spliced"),
     ],

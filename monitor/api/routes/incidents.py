@@ -93,7 +93,7 @@ def routes(api: Api) -> APIRouter:
         """The time of repair, a promise to customers; `next_update` says when more will be known."""
         value = rfc3339(given_time(body.at, "at"))
         if body.next_update:
-            value += " " + rfc3339(given_time(body.next_update, "next_update"))
+            value += ";" + rfc3339(given_time(body.next_update, "next_update"))
         return await _tell(request, who, incident_id, "etr", value)
 
     @router.post(
