@@ -82,7 +82,7 @@ def write_truth(world: World, path: Path) -> int:
     written = 0
     with path.open("w", encoding="utf-8") as file:
         for fault in faults:
-            if fault.kind != "source" and len(fault.lines) < 3:
+            if fault.kind in ("outage", "degraded", "planned") and len(fault.lines) < 3:
                 continue
             written += 1
             row = {
