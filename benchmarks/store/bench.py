@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +142,12 @@ def bench_influx(folder: Path) -> None:
     from influxdb_client.service.write_service import WriteService
 
     lines = inventory(folder, 20_000)
-    rounds = Rounds(lines)
+    first = Rounds(lines).one(0)
     few = len(lines)
+
+    def later(seq: int) -> ProbeRound:
+        return replace(first, at_ns=first.at_ns + seq * 30 * NS)
+
     with InfluxDB(folder / "server") as server:
         server.query("CREATE DATABASE client")
         store = open_sample_store(influx_settings(folder / "data", server.url), Metrics(), ManualClock(T0))
@@ -152,13 +157,13 @@ def bench_influx(folder: Path) -> None:
         def ours() -> None:
             nonlocal seq
             seq += 1
-            store.append(seq, [rounds.one(seq)], lines)
+            store.append(seq, [later(seq)], lines)
             assert store.flush()
 
         def ours_to_the_end() -> None:
             ours()
             while store._spool.pending()[0]:
-                time.sleep(0.005)
+                time.sleep(0.01)
 
         class V1(WriteService):  # 1.6 has no /api/v2/write: the same call, to the path it knows
             def _post_write_prepare(self, org, bucket, body, **more):  # type: ignore[no-untyped-def]
@@ -178,7 +183,7 @@ def bench_influx(folder: Path) -> None:
             seq += 1
             api = client.write_api(write_options=WriteOptions(batch_size=5_000, flush_interval=1_000))
             api._write_service = V1(client.api_client)
-            api.write(bucket="client", record=points_of(rounds.one(seq), lines, few))
+            api.write(bucket="client", record=points_of(later(seq), lines, few))
             api.close()
 
         for work in (ours_to_the_end, points):  # the series are made
@@ -237,11 +242,14 @@ def bench_history(folder: Path) -> None:
             item = rounds.one(hour * per_hour + i)
             tables.add("probes", packing._probes(item, numbers[item.target], 1))
         for kind, at, columns in tables.by_hour():
-            name = keeper.segment_name(kind, at, hour, hour, 2, 0)
-            crc = store._parquet.write(store.folder / name, kind, columns)
             number = columns["number"]
-            made = Segment(name, kind, at, int(number[0]), int(number[-1]), len(number), hour, hour, 2, crc)
-            store._catalog.add([made], hour)
+            step = keeper.SEGMENT_ROWS // per_hour
+            for low in range(int(number[0]), int(number[-1]) + 1, step):
+                part = slice(*np.searchsorted(number, [low, low + step]).tolist())
+                name = keeper.segment_name(kind, at, hour, hour, 2, low)
+                crc = store._parquet.write(store.folder / name, kind, {n: c[part] for n, c in columns.items()})
+                rows, high = part.stop - part.start, int(number[part.stop - 1])
+                store._catalog.add([Segment(name, kind, at, low, high, rows, hour, hour, 2, crc)], hour)
     size = sum(p.stat().st_size for p in (folder / "data").rglob("*.parquet"))
     filled = time.perf_counter() - begin
     print(

@@ -226,7 +226,7 @@ class EmbeddedStore:
             found = []
             if segments and number is not None:
                 paths = [self.folder / s.name for s in segments]
-                found.append(packing.unpack(self._parquet.select(paths, number, start_ms, end_ms, extra)))
+                found.append(packing.unpack(self._parquet.select(kind, paths, number, start_ms, end_ms, extra)))
             fresh = [rows for e in waiting if e.seq > seq for rows in pick(e)]
             return found + [packing.within(rows, start_ms, end_ms) for rows in fresh]
 

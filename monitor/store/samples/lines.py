@@ -20,6 +20,7 @@ from monitor.records.rounds import F32
 from monitor.store.samples.base import LEVELS, MS, Field
 from monitor.store.samples.rollup import FIELDS, Figures
 
+CACHED_LINES = 200_000  # 70 bytes each
 MAX_TAG_BYTES = 60_000  # InfluxDB refuses keys of 64 KB
 _special = re.compile(rb"[,= \\\n\r\x00]")
 _tag = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
@@ -60,16 +61,20 @@ def _field(value: Field) -> str:
 
 
 class LineTags:
-    """The line_ids of an inventory, ready to be written into a tag. Costs nothing when none needs escaping."""
+    """The line_ids of an inventory, ready to be written into a tag."""
 
     def __init__(self, inventory: Inventory) -> None:
         column = inventory.line_ids
         if _special.search(column.blob):
             column = StringColumn.of(escape_tag(text) for text in column)
         self._column = column
+        # Decoding them again for every round costs more than all the rest; beyond, the memory would hurt more.
+        self._texts = column.many(np.arange(len(column))) if len(column) <= CACHED_LINES else None
 
-    def many(self, rows: npt.NDArray[np.integer]) -> list[str]:
-        return self._column.many(rows)
+    def many(self, rows: npt.NDArray[np.integer]) -> Sequence[str]:
+        if self._texts is None:
+            return self._column.many(rows)
+        return _pick(self._texts, rows)
 
 
 def probe_lines(item: ProbeRound, measurement: str, tag: str, names: Sequence[str], size: int) -> Iterator[Lines]:
@@ -131,7 +136,7 @@ def _thousandths(column: F32) -> list[Sequence[object]]:
 
 
 def _pick(texts: Sequence[str], rows: npt.NDArray[np.integer]) -> Sequence[str]:
-    return itemgetter(*rows.tolist())(texts) if len(rows) > 1 else [texts[int(rows[0])]]
+    return itemgetter(*rows.tolist())(texts) if len(rows) > 1 else [texts[i] for i in rows.tolist()]
 
 
 def _fill(template: str, columns: Sequence[Sequence[object]], count: int) -> Lines:

@@ -22,7 +22,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "targets": ("number", "at_ms", "source", "sent", "received", "rtt_us", "rtt_min_us", "rtt_max_us", "jitter_us"),
     "values": ("number", "at_ms", "source", "kind", "value"),
 }
-FORMAT = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
+READ = {
+    "probes": "at_ms, sent, received, rtt_us, rtt_min_us, rtt_max_us",
+    "targets": "at_ms, sent, received, rtt_us, rtt_min_us, rtt_max_us",
+    "values": "at_ms, value",
+}
+FORMAT = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE 40960)"
 MEMORY = "256MB"
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -119,15 +124,18 @@ class Parquet:
         fsync_folder(path.parent)
         return crc
 
-    def select(self, paths: Sequence[Path], number: int, start_ms: int, end_ms: int, extra: str = "") -> dict[str, Any]:
-        """Every column of the rows of one number, start <= at < end; `extra` is one more SQL condition. NULL is masked.
+    def select(
+        self, kind: str, paths: Sequence[Path], number: int, start_ms: int, end_ms: int, extra: str = ""
+    ) -> dict[str, Any]:
+        """What a history needs of the rows of one number, start <= at < end; `extra` is one more SQL condition. NULL is
+        masked.
 
         Raises Missing, Damaged.
         """
         condition = f"number = ? AND at_ms >= ? AND at_ms < ? {extra}"
         cursor = self._cursor()
         try:
-            query = f"SELECT * FROM read_parquet(?) WHERE {condition}"
+            query = f"SELECT {READ[kind]} FROM read_parquet(?) WHERE {condition}"
             done = cursor.execute(query, [[str(p) for p in paths], number, start_ms, end_ms])
             found: dict[str, Any] = done.fetchnumpy()
         except self._error as error:
