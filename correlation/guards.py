@@ -196,7 +196,8 @@ class ResolverGuard:
             self.up_ns[name] = at_ns
 
     def review(self, now_ns: int) -> None:
-        doubtful = any(s.blind_ns or s.silent_ns(now_ns, self.sources.default_s) for s in self.sources.by_name.values())
+        probers = [source for source in self.sources.by_name.values() if source.probes]
+        doubtful = any(s.blind_ns or s.silent_ns(now_ns, self.sources.default_s) for s in probers)
         open_now = {c.state.scope.name: c for c in self.book.living(IncidentKind.RESOLVER)}
         for name, since in sorted(self.since.items()):
             scope = Scope(ScopeKind.GROUP, f"resolver:{name}")

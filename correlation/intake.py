@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NS = 1_000_000_000
 NO_LINES: I32 = np.zeros(0, np.int32)
 REMEMBERED = 20_000
+UNDATED = "retained"  # what the CPE collector says of a state whose time is not known
+MAY_BE_UNDATED = frozenset({"cpe_online", "cpe_offline", "dying_gasp", "los", "los_cleared"})
 LIFE = frozenset({"cpe_online", "cpe_boot", "login_accepted", "session_start", "address_assigned"})
 SIGNS = {
     "dying_gasp": "dying_gasp",
@@ -169,6 +171,12 @@ class Intake:
         at = min(event.at_ns, now_ns)
         if event.kind in ("maintenance_start", "maintenance_end"):
             engine.maintenance.hear(event, engine.inventory.elements.paths[engine.inventory.leaf[line]])
+            return
+        if event.value == UNDATED and event.kind in MAY_BE_UNDATED:
+            # A state of unknown age (kept by the broker, or queued while we were away): no onset, and no sign of life.
+            if event.kind == "cpe_online":
+                engine.broker.hear(event.kind, line, at, event.source)
+            heard.refuse("undated_state")
             return
         engine.signs.hear(line, event)
         one = np.array([line], np.int32)

@@ -42,6 +42,11 @@ class SourceState(msgspec.Struct):
     blind_rows: int = 0
     blind_replies: int = 0
 
+    @property
+    def probes(self) -> bool:
+        """It sends probes; a source that only reports (telemetry) says nothing about what probing sees."""
+        return bool(self.last_ns or self.references)
+
     def interval_s(self, default_s: float) -> float:
         return median(self.gaps_s) if self.gaps_s else default_s
 
