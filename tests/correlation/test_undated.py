@@ -1,4 +1,4 @@
-"""States of unknown age, and telemetry that is away: no onset, no sign of life, no reason to doubt what probing sees."""
+"""States of unknown age, and telemetry that is away: no onset, no sign of life, no doubt about what probing sees."""
 
 from pathlib import Path
 
