@@ -13,7 +13,8 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format dashboards clean
+.PHONY: help setup demo test check format dashboards clean \
+  bench-daemon bench-probing bench-collectors bench-store bench-correlation bench-api
 
 help:
 	@echo "make setup       the Python environment (.venv) alone"
@@ -55,6 +56,30 @@ format: setup
 
 dashboards: setup
 	$(ENV)/python grafana/build.py
+
+bench-daemon: setup
+	@config/setup/packages demo
+	$(ENV)/python -m benchmarks.daemon.steady $(ARGS)
+
+bench-probing: setup
+	$(ENV)/python -m benchmarks.probing.compare $(ARGS)
+	$(ENV)/python -m benchmarks.probing.daily
+
+bench-collectors: setup
+	@config/setup/packages demo
+	$(ENV)/python benchmarks/collectors/dns_rate.py
+	$(ENV)/python benchmarks/collectors/cpe_rate.py
+	$(ENV)/python benchmarks/collectors/mqtt_clients.py
+
+bench-store: setup
+	@config/setup/packages test
+	$(ENV)/python benchmarks/store/bench.py $(ARGS)
+
+bench-correlation: setup
+	$(ENV)/python benchmarks/correlation_accuracy/run.py $(ARGS)
+
+bench-api: setup
+	$(ENV)/python benchmarks/api/lookup_rate.py $(ARGS)
 
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis artifacts
