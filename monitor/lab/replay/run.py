@@ -15,7 +15,7 @@ from monitor.lab.replay.source import ObservationSource
 from monitor.records import Event, ProbeRound
 
 NS = 1_000_000_000
-SLICES = 4  # a prober sends its round in slices; the engine is stepped after each
+SLICES = 2  # a prober sends its round in slices; the engine is stepped after each
 
 
 class Replayed(msgspec.Struct, frozen=True):
