@@ -7,27 +7,41 @@ CAUSES: dict[str, tuple[str, str]] = {
         "{down} of {observable} observable lines on {scope} went down within {spread_s}.",
     ),
     "partial_failure": (
-        "Teilausfall: {down} von {observable} messbaren Anschlüssen an {scope} sind innerhalb von {spread_s} "
-        "ausgefallen.",
+        (
+            "Teilausfall: {down} von {observable} messbaren Anschlüssen an {scope} sind innerhalb von {spread_s} "
+            "ausgefallen."
+        ),
         "Partial failure: {down} of {observable} observable lines on {scope} went down within {spread_s}.",
     ),
     "group_down": (
-        "{down} von {observable} messbaren Anschlüssen der Gruppe {scope} sind innerhalb von {spread_s} ausgefallen, "
-        "an {ports} verschiedenen Ports.",
-        "{down} of {observable} observable lines of the group {scope} went down within {spread_s}, on {ports} "
-        "different ports.",
+        (
+            "{down} von {observable} messbaren Anschlüssen der Gruppe {scope} sind innerhalb von {spread_s} ausgefallen, "
+            "an {ports} verschiedenen Ports."
+        ),
+        (
+            "{down} of {observable} observable lines of the group {scope} went down within {spread_s}, on {ports} "
+            "different ports."
+        ),
     ),
     "area_down": (
-        "{down} von {observable} messbaren Anschlüssen im Umkreis von {radius} km um {lat}, {lon} sind innerhalb von "
-        "{spread_s} ausgefallen, an {ports} verschiedenen Ports: kein einzelnes Netzelement erklärt das.",
-        "{down} of {observable} observable lines within {radius} km of {lat}, {lon} went down within {spread_s}, on "
-        "{ports} different ports: no single element explains it.",
+        (
+            "{down} von {observable} messbaren Anschlüssen im Umkreis von {radius} km um {lat}, {lon} sind innerhalb von "
+            "{spread_s} ausgefallen, an {ports} verschiedenen Ports: kein einzelnes Netzelement erklärt das."
+        ),
+        (
+            "{down} of {observable} observable lines within {radius} km of {lat}, {lon} went down within {spread_s}, on "
+            "{ports} different ports: no single element explains it."
+        ),
     ),
     "power_cut": (
-        "{down} von {observable} messbaren Anschlüssen im Umkreis von {radius} km um {lat}, {lon} sind innerhalb von "
-        "{spread_s} ausgefallen, an {ports} verschiedenen Ports; {gasps} Geräte meldeten Stromausfall.",
-        "{down} of {observable} observable lines within {radius} km of {lat}, {lon} went down within {spread_s}, on "
-        "{ports} different ports; {gasps} devices reported a loss of power.",
+        (
+            "{down} von {observable} messbaren Anschlüssen im Umkreis von {radius} km um {lat}, {lon} sind innerhalb von "
+            "{spread_s} ausgefallen, an {ports} verschiedenen Ports; {gasps} Geräte meldeten Stromausfall."
+        ),
+        (
+            "{down} of {observable} observable lines within {radius} km of {lat}, {lon} went down within {spread_s}, on "
+            "{ports} different ports; {gasps} devices reported a loss of power."
+        ),
     ),
     "slow_onset": (
         "{down} von {observable} messbaren Anschlüssen unter {scope} sind nach und nach ausgefallen, in {spread_s}.",
@@ -120,20 +134,28 @@ CAUSES: dict[str, tuple[str, str]] = {
         "The resolver {resolver} has not answered since {since_ns}; the lines themselves are not affected.",
     ),
     "source_blind": (
-        "Der Prober {source} hat alle {references} Referenzziele und zugleich {lost} von {exchanges} Standorten "
-        "verloren: er selbst ist blind. Aus seinen Messungen wird nichts geschlossen.",
-        "Prober {source} has lost all {references} reference targets and {lost} of {exchanges} exchanges at once: it "
-        "is blind itself. Nothing is concluded from what it measures.",
+        (
+            "Der Prober {source} hat alle {references} Referenzziele und zugleich {lost} von {exchanges} Standorten "
+            "verloren: er selbst ist blind. Aus seinen Messungen wird nichts geschlossen."
+        ),
+        (
+            "Prober {source} has lost all {references} reference targets and {lost} of {exchanges} exchanges at once: it "
+            "is blind itself. Nothing is concluded from what it measures."
+        ),
     ),
     "source_down": (
         "Die Quelle {source} ist nach eigener Meldung ausgefallen. Aus ihren Messungen wird nichts geschlossen.",
         "The source {source} is reported to be down. Nothing is concluded from what it measures.",
     ),
     "broker_silent": (
-        "{wills} von {online} Geräten haben binnen {spread_s} die Verbindung zum Broker verloren, ihre Leitungen aber "
-        "nicht: der Broker {source} ist gestört.",
-        "{wills} of {online} devices lost the broker within {spread_s}, but not their lines: the broker {source} is "
-        "in trouble.",
+        (
+            "{wills} von {online} Geräten haben binnen {spread_s} die Verbindung zum Broker verloren, ihre Leitungen aber "
+            "nicht: der Broker {source} ist gestört."
+        ),
+        (
+            "{wills} of {online} devices lost the broker within {spread_s}, but not their lines: the broker {source} is "
+            "in trouble."
+        ),
     ),
     # Slow, lossy, unstable.
     "segment_slow": (
