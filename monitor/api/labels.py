@@ -120,7 +120,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "incidents_none_text": ("Neue erscheinen hier von selbst.", "New ones appear here by themselves."),
     "incidents_live": ("live", "live"),
     "incidents_offline": ("Verbindung unterbrochen", "connection lost"),
-    "incident_calls": ("{n} Anrufe", "{n} calls"),
+    "incident_calls": ("Anrufe: {n}", "Calls: {n}"),
     "incident_open_for": ("seit {age}", "for {age}"),
     "status_suspected": ("wird geprüft", "being checked"),
     "status_open": ("offen", "open"),

@@ -66,7 +66,7 @@ EVIDENCE: dict[str, tuple[str, str]] = {
         "Der Anschluss liegt im betroffenen Bereich.",
         "The line lies within the affected area.",
     ),
-    "seen.incident_calls": ("{calls} Anrufe zu dieser Störung.", "{calls} calls about this incident."),
+    "seen.incident_calls": ("Anrufe zu dieser Störung: {calls}.", "Calls about this incident: {calls}."),
     "seen.outage_over": ("Störung {incident}, beendet {end_ns}.", "Incident {incident}, ended {end_ns}."),
     "seen.outage_recovering": (
         "Störung {incident} klingt ab; der Anschluss gehörte dazu.",
@@ -95,24 +95,24 @@ EVIDENCE: dict[str, tuple[str, str]] = {
     ),
     # -- flags -----------------------------------------------------------------------------------------------------
     "seen.flag.rtt_above_baseline": (
-        "Auffällig ({subject}): Antwortzeit {value} {unit} über dem Üblichen.",
-        "Flag ({subject}): response time {value} {unit} above the usual.",
+        "Auffällig an {subject}: Antwortzeit {value} {unit} über dem Üblichen.",
+        "Noticed on {subject}: response time {value} {unit} above the usual.",
     ),
     "seen.flag.loss": (
-        "Auffällig ({subject}): Paketverlust {value_ratio}.",
-        "Flag ({subject}): packet loss {value_ratio}.",
+        "Auffällig an {subject}: Paketverlust {value_ratio}.",
+        "Noticed on {subject}: packet loss {value_ratio}.",
     ),
-    "seen.flag.flaps": ("Auffällig ({subject}): {value} Abbrüche.", "Flag ({subject}): {value} drops."),
+    "seen.flag.flaps": ("Auffällig an {subject}: {value} Abbrüche.", "Noticed on {subject}: {value} drops."),
     "seen.flag.jitter": (
-        "Auffällig ({subject}): Schwankung {value} {unit}.",
-        "Flag ({subject}): jitter {value} {unit}.",
+        "Auffällig an {subject}: Schwankung {value} {unit}.",
+        "Noticed on {subject}: jitter {value} {unit}.",
     ),
     "seen.flag.rx_power_falling": (
-        "Auffällig ({subject}): Empfangspegel fällt, {value} {unit}.",
-        "Flag ({subject}): received power falling, {value} {unit}.",
+        "Auffällig an {subject}: Empfangspegel fällt, {value} {unit}.",
+        "Noticed on {subject}: received power falling, {value} {unit}.",
     ),
     "seen.flag.other": (
-        "Auffällig ({subject}): {reason}, {value} {unit}.",
-        "Flag ({subject}): {reason}, {value} {unit}.",
+        "Auffällig an {subject}: {reason}, {value} {unit}.",
+        "Noticed on {subject}: {reason}, {value} {unit}.",
     ),
 }

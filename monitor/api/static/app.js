@@ -13,11 +13,11 @@ const said = (both) => both[state.language];
 const number = (value) => new Intl.NumberFormat(state.language, { maximumFractionDigits: value < 100 ? 1 : 0 }).format(value);
 const now = () => Date.now() + state.skew;
 
-function clock(text, always = false) {
+function clock(text, always = false, seconds = false) {
   const when = new Date(text);
   const zone = state.session?.zone ?? "UTC";
   const day = { timeZone: zone, day: "numeric", month: "short" };
-  const hour = { timeZone: zone, hour: "2-digit", minute: "2-digit" };
+  const hour = { timeZone: zone, hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined };
   const same = new Intl.DateTimeFormat("en", day).format(when) === new Intl.DateTimeFormat("en", day).format(now());
   return new Intl.DateTimeFormat(state.language === "de" ? "de-DE" : "en-GB", same && !always ? hour : { ...day, ...hour }).format(when);
 }
@@ -240,7 +240,7 @@ function evidencePart(answer) {
 
 function facts(answer) {
   const v = answer.verdict;
-  const own = ["LINE_DOWN_ONLY_HERE", "POWER_AT_HOME", "LOGIN_FAILED", "CPE_FAULT", "UNSTABLE", "NESTED_FAULT"].includes(v.code);
+  const own = ["LINE_DOWN_ONLY_HERE", "POWER_AT_HOME", "LOGIN_FAILED", "CPE_FAULT", "UNSTABLE", "NESTED_FAULT"].includes(v.code) || (v.code === "SLOW_VS_BASELINE" && !v.scope);
   const fine = v.code === "NO_FAULT_FOUND";
   const scope = v.scope && !own ? said(v.scope.text) : t(own ? "scope_line" : fine ? "scope_none" : v.tone === "bad" ? "scope_line" : "scope_unknown");
   const since = v.since ? [clock(v.since), h("small", {}, span(now() - Date.parse(v.since)))] : ["–"];
@@ -353,7 +353,7 @@ function chart(data) {
 // A failing resolver or a slow segment has no line that is down.
 const affectedText = (i) => (["outage", "planned"].includes(i.kind)
   ? t("affected_value", { down: number(i.lines_down), total: number(i.lines_at_risk) })
-  : t("affected_all", { total: number(i.lines_affected ?? i.lines_at_risk) }));
+  : t("affected_all", { total: number(i.lines_affected || i.lines_at_risk) }));
 
 const RANK = { outage: 0, resolver: 1, degraded: 2, source: 3, planned: 4 };
 function tone(i) {
@@ -438,7 +438,7 @@ async function openIncident(id) {
   ];
   if (explained.length) parts.push(h("section.part", {}, h("h3", {}, t("incident_explanation")), explained));
   if (i.history.length) parts.push(h("section.part", {}, h("h3", {}, t("incident_history")), i.history.length > 2 ? curve(i) : null,
-    h("ol.timeline", {}, i.history.slice(-8).map((s) => h("li", {}, h("time", {}, clock(s.at)), h("span", {}, labels[`what_${s.what}`] ? t(`what_${s.what}`) : s.what), h("span", {}, t("affected_value", { down: number(s.lines_down), total: number(i.lines_at_risk) })))))));
+    h("ol.timeline", {}, i.history.slice(-8).map((s) => h("li", {}, h("time", {}, clock(s.at, false, true)), h("span", {}, labels[`what_${s.what}`] ? t(`what_${s.what}`) : s.what), h("span", {}, t("affected_value", { down: number(s.lines_down), total: number(i.lines_at_risk) })))))));
   if (i.notes.length) parts.push(h("section.part", {}, h("h3", {}, t("incident_notes")), h("ul.evidence", {}, i.notes.map((n) => h("li", {}, h("span", {}, n.text), h("span.source", {}, n.by), ago(Date.parse(n.at)))))));
   if (may("incidents.act") && i.status !== "resolved") parts.push(actions(i));
   dialog.replaceChildren(...parts);
