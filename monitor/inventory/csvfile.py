@@ -33,8 +33,8 @@ class Problems:
 
 
 class CsvRows:
-    """The rows of one file, with comma or semicolon between the cells. `header` holds the column names, `line` the
-    line of the file up to which it was read.
+    """The rows of one file, with comma or semicolon between the cells. `header` holds the column names, `separator`
+    which it is, `line` the line of the file up to which it was read.
 
     Empty rows are left out; a row with more or fewer cells than the header is a problem and is left out too. A quoted
     cell may span lines: the number is that of the row's first line.
@@ -45,8 +45,8 @@ class CsvRows:
         self.line = 0
         lines = iter(lines)
         first = next(lines, "")
-        separator = ";" if first.count(";") > first.count(",") else ","
-        self._reader = csv.reader(chain((first,), lines), delimiter=separator, strict=True)
+        self.separator = ";" if first.count(";") > first.count(",") else ","
+        self._reader = csv.reader(chain((first,), lines), delimiter=self.separator, strict=True)
         self.header = [name.strip() for name in next(self._reader, [])]
         self.line = self._reader.line_num
 

@@ -92,6 +92,14 @@ class RoundReader:
         if not len(rows):
             return newest
         running: I64 = np.maximum.accumulate(np.concatenate([[newest or rows.at_ns[0]], rows.at_ns]))
+        jump = np.diff(running) > LONGEST_GAP_NS
+        if jump.any():
+            at = int(np.argmax(jump))
+            raise self._source.problem(
+                int(rows.row[at]),
+                "at",
+                f"{rfc3339(int(rows.at_ns[at]))} is more than 30 days after the row before: are all times of one unit?",
+            )
         late = rows.at_ns <= running[:-1] - 2 * self._interval
         if late.any():
             at = int(np.argmax(late))
@@ -100,14 +108,6 @@ class RoundReader:
                 "at",
                 f"{rfc3339(int(rows.at_ns[at]))} is two rounds or more before a row above it "
                 f"({rfc3339(int(running[at]))}): sort the file by time",
-            )
-        jump = np.diff(running) > LONGEST_GAP_NS
-        if jump.any():
-            at = int(np.argmax(jump))
-            raise self._source.problem(
-                int(rows.row[at]),
-                "at",
-                f"{rfc3339(int(rows.at_ns[at]))} is more than 30 days after the row before: are all times of one unit?",
             )
         return int(running[-1])
 

@@ -4,6 +4,8 @@ Whatever the file's types, rows come as int64 ns, a code for the target, uint16 
 read is told with the line of the file (of a Parquet file: the row) and the field.
 """
 
+import gzip
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy.typing as npt
 
 from monitor.clock import number_to_ns, parse_time
 from monitor.inventory import InputProblems
+from monitor.inventory.csvfile import CsvRows, Problems
 from monitor.records.rounds import F32, I32, I64, U16
 
 REQUIRED = ("at", "line_id", "sent", "received")
@@ -86,22 +89,24 @@ class ObservationSource:
                 if path.stat().st_size == 0:
                     raise InputProblems.one(str(path), "the file is empty: a header row is needed")
                 # Text is kept as it is; the casts below say which cell is wrong, which the reader would not.
+                separator, names = self._header()
+                columns = ", ".join("'" + name.replace("'", "''") + "': 'VARCHAR'" for name in names)
                 self._db.execute(
-                    f"CREATE TABLE rows AS SELECT * FROM read_csv('{quoted}', all_varchar = true, header = true, "
-                    f"delim = '{self._separator()}', quote = '\"', escape = '\"', nullstr = '')"
+                    f"CREATE TABLE rows AS SELECT * FROM read_csv('{quoted}', auto_detect = false, header = true, "
+                    f"columns = {{{columns}}}, delim = '{separator}', quote = '\"', escape = '\"', nullstr = '')"
                 )
                 self._from, self._row = "rows", "rowid"
             else:
                 self._from, self._row = f"read_parquet('{quoted}', file_row_number = true)", "file_row_number"
             described = self._db.execute(f"DESCRIBE SELECT * FROM {self._from}").fetchall()
         except duckdb.Error as error:
-            raise InputProblems.one(str(path), f"cannot be read: {_first_line(error)}") from None
+            raise InputProblems.one(str(path), f"cannot be read: {_first_line(error)}", _line_in(error)) from None
         except UnicodeDecodeError:
             raise InputProblems.one(str(path), "is not UTF-8: save it as UTF-8") from None
         self._types = {str(name).strip(): str(kind).upper() for name, kind, *_ in described}
         for name in REQUIRED:
             if name not in self._types:
-                raise InputProblems.one(str(path), "the column is missing", 1 if self._text else 0, name)
+                raise InputProblems.one(str(path), "the column is missing", field=name)
         self.count = int(self._one("count(*)"))
         self.ids = self._distinct("line_id", "targets")
         self.sources = self._distinct("source", "probers") if "source" in self._types else ["default"]
@@ -181,12 +186,15 @@ class ObservationSource:
         found = self._db.execute(f"SELECT {what} FROM {self._from}").fetchone()
         return found[0] if found else 0
 
-    def _separator(self) -> str:
-        import gzip
-
-        with (gzip.open if self.path.name.endswith(".gz") else open)(self.path, "rt", encoding="utf-8-sig") as file:
+    def _header(self) -> tuple[str, list[str]]:
+        """What separates the cells, and the names of the columns."""
+        problems = Problems(str(self.path))
+        packed = self.path.name.endswith(".gz")
+        with (gzip.open if packed else open)(self.path, "rt", encoding="utf-8-sig", newline="") as file:
             first = file.readline()
-        return ";" if first.count(";") > first.count(",") else ","
+        rows = CsvRows([first], problems)
+        rows.check_header(REQUIRED)
+        return rows.separator, rows.header
 
     # --- checks -----------------------------------------------------------------------------------------------------
 
@@ -245,3 +253,9 @@ def _number_sql(column: str) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
+
+
+def _line_in(error: Exception) -> int:
+    """The line of the file that DuckDB complains of; 0 if it names none."""
+    found = re.search(r"CSV Error on Line: (\d+)", str(error))
+    return int(found[1]) if found else 0
