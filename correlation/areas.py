@@ -18,6 +18,7 @@ from monitor.records.rounds import I32, I64
 EARTH_KM = 6371.0088
 CELL_KM = 0.1
 LEFT_OUT = 8.0  # nats that a fallen line costs which nothing explains (ln of 1 in 3000)
+SLACK = 10.0  # nats that a better centre may bring
 CLIMB = 8  # steps of a disc towards a better centre
 F64 = npt.NDArray[np.float64]
 
@@ -60,13 +61,24 @@ def lines_within(inventory: Inventory, lat: float, lon: float, radius_km: float)
 
 
 def find_discs(
-    inventory: Inventory, fallen: I32, loose: I32, seen_ns: I64, settings: CauseSettings, most: int = 5
+    inventory: Inventory,
+    fallen: I32,
+    loose: I32,
+    seen_ns: I64,
+    settings: CauseSettings,
+    least: int,
+    price: float,
+    most: int = 4,
 ) -> list[Disc]:
-    """Candidate discs. `fallen`: all lines that fell; `loose`: those to cluster; `seen_ns` int64 [n], 0: not up."""
+    """Candidate discs. `fallen`: all lines that fell; `loose`: those to cluster; `seen_ns` int64 [n], 0: not up.
+
+    `least`: fewer fallen lines than that could not pay for a disc, whatever it is like; `price`: what it must pay."""
     lat, lon = inventory.lat[loose], inventory.lon[loose]
     placed = np.isfinite(lat) & np.isfinite(lon)
     lat, lon = lat[placed], lon[placed]
-    if lat.size < settings.area_min_lines:
+    least = max(least, settings.area_min_lines)
+    scales = [s for s in settings.area_scales_km if lat.size >= least and _crowd(lat, lon, s) >= least]
+    if not scales:
         return []
     cells_lat, cells_lon, weight = fold(lat, lon)
     if cells_lat.size < 2:
@@ -75,18 +87,20 @@ def find_discs(
 
     points = np.radians(np.column_stack([cells_lat, cells_lon]))
     clusters: dict[bytes, npt.NDArray[np.bool_]] = {}  # the same cluster at several scales is one
-    for scale in settings.area_scales_km:
+    for scale in scales:
         labels = DBSCAN(
             eps=scale / EARTH_KM, min_samples=settings.area_min_lines, metric="haversine", algorithm="ball_tree"
         ).fit_predict(points, sample_weight=weight)
         sizes = np.bincount(labels[labels >= 0], weights=weight[labels >= 0]) if (labels >= 0).any() else np.zeros(0)
         for label in np.argsort(-sizes, kind="stable")[:most].tolist():
+            if sizes[label] < least:
+                break
             mine = labels == label
             clusters.setdefault(np.packbits(mine).tobytes(), mine)
     best = sorted(clusters.values(), key=lambda mine: -float(weight[mine].sum()))[:most]
     discs: dict[str, Disc] = {}
     for mine in best:
-        disc = _fit(inventory, cells_lat[mine], cells_lon[mine], weight[mine], fallen, seen_ns)
+        disc = _fit(inventory, cells_lat[mine], cells_lon[mine], weight[mine], fallen, seen_ns, price)
         if disc is not None:
             discs.setdefault(disc.name, disc)
     return list(discs.values())
@@ -104,7 +118,22 @@ def fold(lat: F64, lon: F64) -> tuple[F64, F64, F64]:
     return np.bincount(cell, lat) / weight, np.bincount(cell, lon) / weight, weight
 
 
-def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, seen_ns: I64) -> Disc | None:
+def _crowd(lat: F64, lon: F64, scale_km: float) -> int:
+    """The most points in any square of three by three cells of this size: a cluster cannot begin with fewer."""
+    step = math.degrees(scale_km / EARTH_KM)
+    row = np.floor(lat / step).astype(np.int64)
+    column = np.floor(lon * math.cos(math.radians(float(lat.mean()))) / step).astype(np.int64)
+    width = 10_000_000
+    keys, counts = np.unique(row * width + column, return_counts=True)
+    total = np.zeros(keys.size, np.int64)
+    for up in (-width, 0, width):
+        for right in (-1, 0, 1):
+            at = np.minimum(np.searchsorted(keys, keys + up + right), keys.size - 1)
+            total += np.where(keys[at] == keys + up + right, counts[at], 0)
+    return int(total.max())
+
+
+def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, seen_ns: I64, price: float) -> Disc | None:
     """The disc around a cluster whose edge parts fallen from spared lines best."""
     total = weight.sum()
     lat0, lon0 = float((lat * weight).sum() / total), float((lon * weight).sum() / total)
@@ -117,6 +146,8 @@ def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, see
         return None
     place = inventory.lat[near], inventory.lon[near]
     best = _edge(*place, hit, lat0, lon0)
+    if best[0] + LEFT_OUT * np.count_nonzero(hit) < price - SLACK:
+        return None  # no better centre will make up for that
     step = best[3] / 3
     for _ in range(CLIMB):
         north, east = math.degrees(step / EARTH_KM), math.degrees(step / EARTH_KM) / math.cos(math.radians(best[1]))

@@ -22,6 +22,7 @@ NS = 1_000_000_000
 NO_LINES: I32 = np.zeros(0, np.int32)
 AGAIN_NS = 4 * NS  # a living picture is looked at again at most this often
 LEARN_AFTER_NS = 600 * NS
+AREA_WINDOW_S = 7200.0  # a power cut does not take longer than that to be noticed
 FLAPPER = 3  # a line that falls more often a day teaches nothing about the others
 SETTLED_SHARE = 0.8
 
@@ -118,6 +119,7 @@ class CauseFinder:
             network_rate=self.background.network_rate(now_ns),
             element_rate=lambda elements: self.background.element_rates(now_ns, elements),
             bonus=self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s),
+            use_areas=window_s < AREA_WINDOW_S,
             held=frozenset(c.state.scope for c in young if c.state.opened),
         )
         causes = self.explainer.explain(evidence)

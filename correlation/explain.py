@@ -333,7 +333,16 @@ class Explainer:
         causes = []
         key = evidence.lines.tobytes() + b"|" + loose.lines.tobytes()
         if key not in self._discs:
-            self._discs[key] = find_discs(self.inventory, evidence.lines, loose.lines, evidence.seen_ns, self.settings)
+            least = self._least(chance.floor)
+            self._discs[key] = find_discs(
+                self.inventory,
+                evidence.lines,
+                loose.lines,
+                evidence.seen_ns,
+                self.settings,
+                least,
+                self.area_price,
+            )
         for disc in self._discs[key]:
             inside = np.flatnonzero(np.isin(evidence.lines, disc.lines, assume_unique=True))
             if np.unique(self.inventory.leaf[evidence.lines[inside]]).size < 2:
@@ -343,6 +352,12 @@ class Explainer:
             if cause is not None:
                 causes.append(cause)
         return causes
+
+    def _least(self, p: float) -> int:
+        """The smallest number of lines that would pay for a disc if it held no other line."""
+        k = np.arange(1, 200)
+        pays = together(k, k) - alone(k, k, np.full(k.size, p), self.settings.dispersion) > self.area_price
+        return int(k[np.argmax(pays)]) if pays.any() else 200
 
     def _tested(
         self,

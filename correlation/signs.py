@@ -3,7 +3,7 @@
 Kept per line that ever had one (not per line of the network), as `LineSigns` for the verdict and as counts for causes.
 """
 
-from dataclasses import fields
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ from monitor.records.rounds import I32
 
 NS = 1_000_000_000
 DAY_NS = 86_400 * NS
-FIELDS = tuple(f.name for f in fields(LineSigns))
+KEPT_NS = 7 * DAY_NS
 STAMPS = {
     "cpe_online": "cpe_online_ns",
     "cpe_offline": "cpe_offline_ns",
@@ -27,51 +27,42 @@ STAMPS = {
     "login_timeout": "login_timeout_ns",
     "call": "call_ns",
 }
-
-
-class Sign(msgspec.Struct):
-    """What `LineSigns` shows, while it grows. `boots`: times of the boots of the last day."""
-
-    cpe_online_ns: int = 0
-    cpe_offline_ns: int = 0
-    cpe_boot_ns: int = 0
-    boots_24h: int = 0
-    dying_gasp_ns: int = 0
-    los_ns: int = 0
-    los_cleared_ns: int = 0
-    login_accepted_ns: int = 0
-    login_rejected_ns: int = 0
-    login_reason: str = ""
-    login_timeout_ns: int = 0
-    call_ns: int = 0
-    boots: list[int] = []
-
-    def newest_ns(self) -> int:
-        stamps: list[int] = [getattr(self, name) for name in STAMPS.values()]
-        return max(stamps)
+BOOTS = 100
+CALLS = 10_000
+NOTHING = LineSigns()
 
 
 class Signs:
+    """`by_line`: newest signs. `boots`: times of the boots of the last day. `calls`: (at_ns, line) of the last day."""
+
     def __init__(self) -> None:
-        self.by_line: dict[int, Sign] = {}
-        self.calls: list[tuple[int, int]] = []  # (at_ns, line), of the last hours
+        self.by_line: dict[int, LineSigns] = {}
+        self.boots: dict[int, list[int]] = {}
+        self.calls: list[tuple[int, int]] = []
+        self._shown: dict[int, LineSigns] | None = None
+        self._pruned_ns = 0
 
     def hear(self, line: int, event: Event) -> None:
         name = STAMPS.get(event.kind)
         if name is None:
             return
-        sign = self.by_line.setdefault(line, Sign())
-        setattr(sign, name, max(getattr(sign, name), event.at_ns))
+        sign = self.by_line.get(line, NOTHING)
+        changed: dict[str, int | str] = {name: max(getattr(sign, name), event.at_ns)}
         if event.kind == "cpe_boot":
-            sign.boots = [*(b for b in sign.boots[-99:] if b > event.at_ns - DAY_NS), event.at_ns]
-            sign.boots_24h = len(sign.boots)
+            boots = [*(b for b in self.boots.get(line, [])[1 - BOOTS :] if b > event.at_ns - DAY_NS), event.at_ns]
+            self.boots[line] = boots
+            changed["boots_24h"] = len(boots)
         elif event.kind == "login_rejected":
-            sign.login_reason = event.value
+            changed["login_reason"] = event.value
         elif event.kind == "call":
-            self.calls = [*self.calls[-9999:], (event.at_ns, line)]
+            self.calls = [*self.calls[1 - CALLS :], (event.at_ns, line)]
+        self.by_line[line] = replace(sign, **changed)  # type: ignore[arg-type]
+        self._shown = None
 
     def count(self, lines: I32, name: str, since_ns: int) -> int:
         """How many of the lines had this sign since then."""
+        if not self.by_line:
+            return 0
         get = self.by_line.get
         return sum(1 for x in lines.tolist() if (s := get(x)) is not None and getattr(s, name) >= since_ns)
 
@@ -80,25 +71,41 @@ class Signs:
         return int(np.isin(callers, lines, assume_unique=True).sum())
 
     def view(self) -> dict[int, LineSigns]:
-        return {line: LineSigns(**{n: getattr(s, n) for n in FIELDS}) for line, s in self.by_line.items()}
+        """The same object until something changes; nobody changes it."""
+        if self._shown is None:
+            self._shown = dict(self.by_line)
+        return self._shown
 
     def prune(self, now_ns: int) -> None:
-        limit = now_ns - 7 * DAY_NS
-        for line in [x for x, s in self.by_line.items() if s.newest_ns() < limit]:
+        """Forget what is too old; worth an hour's while."""
+        if now_ns - self._pruned_ns < 3600 * NS:
+            return
+        self._pruned_ns = now_ns
+        limit = now_ns - KEPT_NS
+        old = [x for x, s in self.by_line.items() if all(getattr(s, n) < limit for n in STAMPS.values())]
+        for line in old:
             del self.by_line[line]
-        for sign in self.by_line.values():
-            if sign.boots and sign.boots[0] < now_ns - DAY_NS:
-                sign.boots = [b for b in sign.boots if b >= now_ns - DAY_NS]
-                sign.boots_24h = len(sign.boots)
+        for line, boots in list(self.boots.items()):
+            kept = [b for b in boots if b >= now_ns - DAY_NS]
+            if len(kept) != len(boots):
+                self.boots[line] = kept
+                if line in self.by_line:
+                    self.by_line[line] = replace(self.by_line[line], boots_24h=len(kept))
+            if not kept:
+                del self.boots[line]
         self.calls = [c for c in self.calls if c[0] >= now_ns - DAY_NS]
+        self._shown = None
 
     def save(self) -> bytes:
-        return msgspec.json.encode([self.by_line, self.calls])
+        return msgspec.json.encode((self.by_line, self.boots, self.calls, self._pruned_ns))
 
     def load(self, data: bytes) -> None:
-        by_line, calls = msgspec.json.decode(data, type=tuple[dict[int, Sign], list[tuple[int, int]]])
-        self.by_line, self.calls = by_line, calls
+        kind = tuple[dict[int, LineSigns], dict[int, list[int]], list[tuple[int, int]], int]
+        self.by_line, self.boots, self.calls, self._pruned_ns = msgspec.json.decode(data, type=kind)
+        self._shown = None
 
     def remap(self, to: I32) -> None:
         self.by_line = {int(to[i]): s for i, s in self.by_line.items() if to[i] >= 0}
+        self.boots = {int(to[i]): b for i, b in self.boots.items() if to[i] >= 0}
         self.calls = [(at, int(to[i])) for at, i in self.calls if to[i] >= 0]
+        self._shown = None
