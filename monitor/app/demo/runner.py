@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from monitor.app.demo.config import write_config
@@ -36,8 +37,7 @@ async def run_demo(
     Raises RunFailed when the daemon or the laboratory does not do its part, ValueError for numbers out of range.
     """
     clock = clock or SystemClock()
-    with tempfile.TemporaryDirectory(prefix="faultline-demo-") as name:
-        folder = Path(name)
+    with _folder() as folder:
         provider = VirtualProvider(folder, lines, seed, simulated=True if simulated else None, clock=clock)
         say(f"A virtual provider with {lines:,} lines: starting broker, resolvers, routers and the network ...")
         try:
@@ -50,6 +50,31 @@ async def run_demo(
             raise RunFailed(f"the laboratory failed: {error}") from None
         finally:
             await asyncio.to_thread(provider.stop)
+
+
+# Removes the folder once the demo's end of the pipe is closed, however that came about.
+_JANITOR = """
+import shutil, sys, time
+sys.stdin.buffer.read()
+for _ in range(50):
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+    time.sleep(0.1)
+    try:
+        open(sys.argv[1]).close()
+    except FileNotFoundError:
+        break
+    except OSError:
+        pass
+"""
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary folder that is gone afterwards, also after SIGKILL of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="faultline-demo-"))
+    command = [sys.executable, "-I", "-S", "-c", _JANITOR, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
+        yield folder
 
 
 async def _demonstrate(
