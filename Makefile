@@ -42,7 +42,7 @@ demo: setup
 
 test: setup
 	@config/setup/packages test
-	$(ENV)/pytest $(ARGS)
+	$(ENV)/pytest -n 2 --dist worksteal $(ARGS)
 
 check: setup
 	$(ENV)/ruff check .
