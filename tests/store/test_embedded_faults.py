@@ -166,6 +166,21 @@ def test_a_damaged_segment_does_not_stop_the_keeper(own, inventory, clock, caplo
     store.close()
 
 
+def test_a_flipped_bit_is_not_joined_into_what_is_whole(own, inventory, clock, caplog):
+    """A segment that still decodes, but not to what was written, is recognised by its checksum before it is joined."""
+    store = opened(own, clock)
+    fill(store, inventory, range(1, 10))
+    victim = next(p for p in segments(own) if "probes" in str(p))
+    raw = victim.read_bytes()
+    victim.write_bytes(raw[:300] + bytes([raw[300] ^ 1]) + raw[301:])
+    clock.move(T0 + 5 * HOUR)
+    store.keep()
+    store.keep()
+    assert "wrong checksum" in caplog.text
+    assert store.line_history(inventory.line_id(0), T0, T0 + HOUR, 10**5).sent.sum() == 8
+    store.close()
+
+
 def test_a_missing_segment_is_said_at_start(own, inventory, caplog):
     """A file that somebody removed is named; what a crash left unfinished is cleaned away."""
     store = opened(own)

@@ -210,6 +210,18 @@ def test_no_room_is_said_and_nothing_is_half_there(tmp_path, monkeypatch):
     assert replayed(Journal(tmp_path)) == [1, 2, 3]
 
 
+def test_an_entry_is_synced_before_its_number_is_given(tmp_path, monkeypatch):
+    """What a power loss would take is not acknowledged: each append syncs the very file it wrote."""
+    synced = []
+    monkeypatch.setattr(os, "fdatasync", lambda handle: synced.append(os.fstat(handle).st_size))
+    journal = Journal(tmp_path)
+    sizes = []
+    for number in (1, 2, 3):
+        fill(journal, number, 1)
+        sizes.append(journal.size_bytes)
+    assert synced[-3:] == sizes
+
+
 WRITER = """
 import sys
 import numpy as np

@@ -41,15 +41,16 @@ def test_the_last_two_are_kept_and_the_newest_is_loaded(tmp_path):
     assert snapshot.load(tmp_path)[0] == 30
 
 
-@pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "bit in the head", "bit in an array", "empty"])
 def test_a_damaged_snapshot_falls_back_to_the_one_before(tmp_path, caplog, damage):
     """The damaged file is set aside and named in the log; the older one serves."""
     snapshot.save(tmp_path, 5, ARRAYS)
-    snapshot.save(tmp_path, 9, {})
+    snapshot.save(tmp_path, 9, {"x": np.zeros(99)})
     path = max(tmp_path.glob("*.fls"))
-    raw = bytearray(path.read_bytes())
-    raw[8] ^= 1
-    path.write_bytes({"cut": raw[:-3], "bit": raw, "empty": b""}[damage])
+    raw = path.read_bytes()
+    head = raw[:8] + bytes([raw[8] ^ 1]) + raw[9:]
+    array = raw[:-50] + bytes([raw[-50] ^ 1]) + raw[-49:]
+    path.write_bytes({"cut": raw[:-3], "bit in the head": head, "bit in an array": array, "empty": b""}[damage])
     seq, arrays = snapshot.load(tmp_path)
     assert seq == 5
     assert equal(arrays, ARRAYS)

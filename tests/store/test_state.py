@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -32,6 +33,11 @@ def everything(store):
             for table in tables.metadata.sorted_tables
         }
     return {**rows, "outbox": [row[1:] for row in sorted(rows["outbox"])]}
+
+
+def everything_of(store, table):
+    with store.read() as connection:
+        return connection.execute(sa.select(table)).all()
 
 
 def test_a_life_of_an_incident_is_kept(store):
@@ -85,6 +91,26 @@ def test_doing_it_again_changes_nothing(new_store, steps, data):
     assert everything(again) == everything(once)
     once.close()
     again.close()
+
+
+def test_what_was_not_told_is_not_told_when_it_is_applied_again(store):
+    """An incident that was withdrawn untold, and then opened: its withdrawal gets no outbox row at a replay either."""
+    batches = [(1, [change("withdrawn", 1, "resolved")]), (2, [change("opened", 2)])]
+    for seq, batch in [*batches, *batches]:
+        store.apply(seq, batch)
+    assert [row.revision for row in everything_of(store, tables.outbox)] == [2]
+
+
+def test_a_writer_holds_the_lock_from_its_start(store):
+    """Nobody can write between what a writer reads and what it then writes."""
+    other = sqlite3.connect(store.file, timeout=0, isolation_level=None)
+    with store.write() as connection:
+        connection.execute(sa.select(tables.meta)).all()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("INSERT INTO meta VALUES ('x', 'y')")
+    other.execute("INSERT INTO meta VALUES ('x', 'y')")
+    other.close()
+    assert store.meta("x") == "y"
 
 
 def test_a_batch_is_applied_whole_or_not_at_all(store):
