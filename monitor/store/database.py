@@ -55,7 +55,8 @@ class SqlFile:
 
 
 def open_sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_S})
+    # Enough connections for all threads of the API: a reader must never wait for another.
+    engine = create_engine(url, connect_args={"timeout": BUSY_S}, pool_size=10, max_overflow=90)
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:

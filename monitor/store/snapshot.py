@@ -51,6 +51,8 @@ def save(folder: str | Path, seq: int, arrays: Mapping[str, npt.NDArray[np.gener
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.glob(".snapshot-*.new"):  # of a run that was killed while writing
+            left_over.unlink()
         with written_aside(folder / f"snapshot-{seq:020d}.fls") as file:
             out = _Summing(file)
             header = msgspec.msgpack.encode(_Header(seq, list(arrays)))

@@ -1,7 +1,9 @@
 """What every sample engine promises: the same questions, the same answers, on files and on the real InfluxDB."""
 
+import re
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -322,6 +324,23 @@ def test_importing_the_store_loads_no_database_library():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_the_example_in_the_documentation_reads_the_segments(tmp_path, inventory, monkeypatch):
+    """What docs/schema.md shows to people who use pandas works as it stands there."""
+    text = (Path(__file__).parents[2] / "docs" / "schema.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    store = opened(StoreSettings(folder=str(tmp_path / "data")))
+    store.append(1, [world.probes(inventory, T0, 5.0), world.probes(inventory, T0 + NS, 7.5)], inventory)
+    store.close()
+    monkeypatch.chdir(tmp_path / "data")
+    names = {}
+    exec(example, names)
+    names["catalog"].close()
+    table = names["table"]
+    assert table["line_id"].tolist() == sorted([inventory.line_id(i) for i in range(24)] * 2)
+    assert table["rtt_ms"].tolist() == [5.0, 7.5] * 24
+    assert str(table["sent_at"][0]) == "2023-11-14 22:20:00"
 
 
 @given(st.integers(1, 10**17), st.integers(1, 5000))

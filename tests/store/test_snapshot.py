@@ -58,6 +58,15 @@ def test_a_damaged_snapshot_falls_back_to_the_one_before(tmp_path, caplog, damag
     assert snapshot.load(tmp_path)[0] == 5
 
 
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    """A snapshot that was being written when the process died is never loaded, and goes with the next one."""
+    snapshot.save(tmp_path, 5, ARRAYS)
+    (tmp_path / f".snapshot-{6:020d}.fls.new").write_bytes(b"FLS\x01half")
+    assert snapshot.load(tmp_path)[0] == 5
+    snapshot.save(tmp_path, 7, ARRAYS)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_nothing_there_is_none(tmp_path):
     """A first start finds no snapshot."""
     assert snapshot.load(tmp_path / "none") is None
