@@ -8,16 +8,28 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from monitor.clock import parse_time, rfc3339
 from monitor.inventory import InputProblems, Inventory, load_inventory
 from monitor.lab.replay import replay
 from monitor.lab.replay.events import read_events
+from monitor.lab.replay.recorder import Recorder
 from monitor.lab.replay.rounds import RoundReader, resolve_targets
 from monitor.lab.replay.source import ObservationSource
 from monitor.lab.scoring import score
 from monitor.lab.simulation import simulate
-from monitor.records import ProbeRound, TargetKind
+from monitor.records import (
+    Change,
+    Incident,
+    IncidentKind,
+    IncidentStatus,
+    ProbeRound,
+    Scope,
+    ScopeKind,
+    Severity,
+    TargetKind,
+)
 
 START = 1_774_630_800
 NS = 1_000_000_000
@@ -156,6 +168,30 @@ def test_nothing_known(tmp_path: Path, inventory: Inventory) -> None:
     """sent = 0 arrives as it is: nothing is known, which is not a miss."""
     got = rows_of(write(tmp_path / "o.csv", f"{HEAD}\n{START},L0,0,0,\n"), inventory)
     assert got == [("line", "L0", 0.0, 0, 0, None, "default")]
+
+
+def test_no_reply_has_no_time(tmp_path: Path, inventory: Inventory) -> None:
+    """A round-trip time beside no reply at all is not believed."""
+    got = rows_of(write(tmp_path / "o.csv", f"{HEAD}\n{START},L0,2,0,5\n"), inventory)
+    assert got == [("line", "L0", 0.0, 2, 0, None, "default")]
+
+
+def test_only_what_was_open_is_written(tmp_path: Path, inventory: Inventory) -> None:
+    """Incidents that never got beyond "forming" are left out; one that was merged away after it was open is not."""
+    recorder = Recorder(inventory)
+    suspected = Incident(
+        *("i1", IncidentKind.OUTAGE, IncidentStatus.SUSPECTED, Severity.MINOR, Scope(ScopeKind.ELEMENT, "north")),
+        *("element_down", 0.5, START * NS, START * NS, START * NS, 1, 3, 3, 6, 6),
+    )
+    resolved = replace(suspected, status=IncidentStatus.RESOLVED, resolved_ns=(START + 60) * NS)
+    recorder.take((Change(START * NS, "suspected", suspected, lines_added=("L0",)), Change(1, "withdrawn", resolved)))
+    other = replace(suspected, incident_id="i2", status=IncidentStatus.OPEN)
+    recorder.take((Change(1, "opened", other, lines_added=("L1",)), Change(1, "grew", other, lines_added=("L0", "L1"))))
+    recorder.take((Change(1, "merged", replace(resolved, incident_id="i2")),))
+    assert recorder.write_incidents(tmp_path / "i.jsonl") == 1
+    row = json.loads((tmp_path / "i.jsonl").read_text())
+    assert (row["incident_id"], row["lines"], row["status"]) == ("i2", ["L0", "L1"], "resolved")
+    assert row["resolved_at"] == rfc3339((START + 60) * NS)
 
 
 def test_out_of_order(tmp_path: Path, inventory: Inventory) -> None:

@@ -17,7 +17,7 @@ from monitor.lab.simulation.background import add_background
 from monitor.lab.simulation.network import generate
 from monitor.lab.simulation.plan import PLANS
 from monitor.lab.simulation.run import START_NS
-from monitor.lab.simulation.world import HOUR, World
+from monitor.lab.simulation.world import HOUR, Downtimes, World, settle_truth
 from monitor.records import Event
 
 NS = 1_000_000_000
@@ -210,6 +210,28 @@ def test_single_failures_and_nights() -> None:
     assert 0.08 < off(9) < 0.10
     assert off(1) < 0.005
     assert off(18) < 0.005
+
+
+def test_truth_is_what_the_fault_did_alone() -> None:
+    """Times in which a line was off anyway are not the fault's; a line that was off all the while leaves its lines."""
+    network = generate(300, PLANS["standard"], np.random.default_rng(1))
+    world = World(network, 1, START_NS, START_NS + 10 * HOUR, 60 * NS)
+    lines = np.array([1, 2, 3], np.int32)
+    first = world.fault("outage", "x", ("element", "a"), START_NS + HOUR, START_NS + 3 * HOUR, lines)
+    world.cut(lines, START_NS + HOUR, START_NS + 3 * HOUR, fault=first)
+    second = world.fault("outage", "y", ("element", "b"), START_NS + 2 * HOUR, START_NS + 5 * HOUR, lines[1:])
+    world.cut(lines[1:], START_NS + 2 * HOUR, START_NS + 5 * HOUR, fault=second)
+    world.cut(lines[:1], START_NS, START_NS + 4 * HOUR)  # switched off
+    middle = START_NS + HOUR * 5 // 2
+    world.cut(lines[2:], middle - HOUR // 4, middle + HOUR // 4)
+    settle_truth(world, Downtimes.of(world.cuts))
+
+    def hours(fault: int) -> list[tuple[int, float, float]]:
+        return [(i, (a - START_NS) / HOUR, (b - START_NS) / HOUR) for i, a, b in world.faults[fault].intervals]
+
+    assert hours(first) == [(2, 1, 3), (3, 1, 2.25), (3, 2.75, 3)]
+    assert hours(second) == [(2, 3, 5), (3, 3, 5)]
+    assert world.faults[first].lines.tolist() == [2, 3]
 
 
 @pytest.mark.parametrize("plan", sorted(PLANS))
