@@ -16,9 +16,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from monitor.store.problems import StoreLocked, StoreProblem
+from monitor.store.problems import DiskFull, StoreLocked, StoreProblem
 from monitor.store.tables import HEAD
 
 BUSY_S = 30
@@ -44,11 +44,16 @@ class SqlFile:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction; committed when the block ends, rolled back when it raises."""
-        with self._writing, self.engine.connect() as connection:
-            connection.execution_options(**self._writes)
-            with connection.begin():
-                yield connection
+        """One transaction; committed when the block ends, rolled back when it raises. Raises DiskFull."""
+        try:
+            with self._writing, self.engine.connect() as connection:
+                connection.execution_options(**self._writes)
+                with connection.begin():
+                    yield connection
+        except OperationalError as error:
+            if "is full" in str(error.orig):
+                raise DiskFull(f"no room left for {self.engine.url.database}: free some space") from None
+            raise
 
     def close(self) -> None:
         self.engine.dispose()

@@ -14,10 +14,13 @@ from monitor.clock import NS, ManualClock
 from monitor.metrics import Metrics
 from monitor.records import ValueKind
 from monitor.store.journal import Journal
+from monitor.store.outbox import Outbox
 from monitor.store.problems import DiskFull, StoreProblem
 from monitor.store.samples import keeper, open_sample_store
 from monitor.store.settings import StoreSettings
+from monitor.store.state import StateStore
 from tests.store import world
+from tests.store.incidents import change
 
 T0, HOUR = world.T0, 3600 * NS
 ROOT = Path(__file__).parents[2]
@@ -215,7 +218,9 @@ from pathlib import Path
 from monitor.clock import ManualClock
 from monitor.metrics import Metrics
 from monitor.store.samples import open_sample_store
+from monitor.store.outbox import Outbox
 from monitor.store.settings import StoreSettings
+from monitor.store.state import StateStore
 from tests.store import world
 store = open_sample_store(StoreSettings(folder=sys.argv[1]), Metrics(), ManualClock(world.T0 + 10**13))
 inventory = world.inventory(Path(sys.argv[2]), 200)
@@ -298,6 +303,22 @@ def test_a_full_disk_stops_no_one_and_loses_nothing_kept_in_the_journal(small_di
     store.close()
     store = opened(own)
     assert store.line_history(inventory.line_id(0), T0, T0 + HOUR).sent.sum() == 3
+    store.close()
+
+
+def test_a_full_disk_under_the_state_is_said_and_passes(small_disk):
+    """A change that cannot be written is DiskFull, leaves nothing behind, and is written once there is room."""
+    store = StateStore(small_disk / "state.sqlite")
+    lines = tuple(f"line-{i:06d}" for i in range(3000))
+    store.apply(1, [change("opened", 1)])
+    glutton = eat(small_disk)
+    with pytest.raises(DiskFull, match="free some space"):
+        store.apply(2, [change("grew", 2, lines=lines)])
+    assert store.incident("i1").revision == 1
+    glutton.unlink()
+    store.apply(2, [change("grew", 2, lines=lines)])
+    assert len(store.incident_lines("i1")) == 3000
+    assert Outbox(store).pending("slack", 0)[0].revision == 2
     store.close()
 
 
