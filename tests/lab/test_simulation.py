@@ -15,6 +15,7 @@ from monitor.lab.replay.events import read_events
 from monitor.lab.simulation import NAMES, simulate
 from monitor.lab.simulation.background import add_background
 from monitor.lab.simulation.network import generate
+from monitor.lab.simulation.observations import write_observations
 from monitor.lab.simulation.plan import PLANS
 from monitor.lab.simulation.run import START_NS
 from monitor.lab.simulation.world import HOUR, Downtimes, World, settle_truth
@@ -164,6 +165,17 @@ def test_restart_leaves_a_gap(tmp_path: Path) -> None:
     assert len(gaps) == 1
     truth = run.truths[0]
     assert parse_time(truth["started_at"]) < run.at[gaps[0]] < parse_time(truth["ended_at"])
+
+
+def test_two_gaps_longer_than_a_round(tmp_path: Path) -> None:
+    """Gaps that swallow whole rounds leave the other rounds as they are."""
+    network = generate(200, PLANS["standard"], np.random.default_rng(1))
+    world = World(network, 1, START_NS, START_NS + HOUR, 60 * NS)
+    world.gaps = [
+        (START_NS + 10 * 60 * NS, START_NS + 15 * 60 * NS),
+        (START_NS + 40 * 60 * NS, START_NS + 50 * 60 * NS),
+    ]
+    assert write_observations(world, Downtimes.of([]), tmp_path / "o.parquet") == 200 * 45
 
 
 def test_rows_are_in_order(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def _round(
         "rtt_ms": rtt,
     }
     for start, end in world.gaps:
-        if start < at[-1] and end > at[0]:
+        if len(at) and start < at[-1] and end > at[0]:
             keep = (at < start) | (at >= end)
             batch = {name: column[keep] for name, column in batch.items()}
             at = at[keep]
