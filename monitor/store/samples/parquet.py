@@ -28,7 +28,7 @@ READ = {
     "values": "at_ms, value",
 }
 FORMAT = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, ROW_GROUP_SIZE 40960)"
-MEMORY = "256MB"
+MEMORY = "128MB"  # for joining; beyond, it spills to the disk
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
