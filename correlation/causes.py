@@ -102,8 +102,10 @@ class CauseFinder:
             if mine.size < settings.min_lines:
                 continue
             if seen is None:
-                seen = np.where(table.is_up() & (table.slot < 0), table.seen_ns(), 0)
-            causes += self._explain(mine, at, seen, window_s, free, now_ns)
+                seen = np.where(table.known > 0, table.seen_ns(), 0)
+            spared = seen.copy()
+            spared[mine] = 0
+            causes += self._explain(mine, at, spared, window_s, free, now_ns)
         return causes
 
     def _explain(
