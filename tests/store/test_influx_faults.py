@@ -335,7 +335,9 @@ def test_the_v2_write_api_is_spoken(tmp_path, inventory):
         store.status(world.T0, "prober", {"source": "pröber 1"}, {"sent": 5})
         assert drained(store)
         store.close()
-        until(lambda: len(ask("probe_rtt_ms")) == LINES)
+        # Asked too early, it would remember for a while that there was nothing.
+        urllib.request.urlopen(f"{url}/internal/force_flush", timeout=10).close()
+        assert len(ask("probe_rtt_ms")) == LINES
         (one,) = ask(f'probe_rtt_ms%7Bline_id="{inventory.line_id(3)}"%7D')
         assert (one["values"], one["timestamps"]) == ([7], [(world.T0 + 7 * NS) // 10**6])
         assert ask("prober_sent")[0]["metric"]["source"] == "pröber 1"
