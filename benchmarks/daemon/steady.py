@@ -80,9 +80,8 @@ def measure(pid: int, port: int, key: str, provider: VirtualProvider, options: a
         time.sleep(1.0)
     took = time.monotonic() - began
     bare = bare_imports_mb()
-    print(
-        f"{options.lines} lines every {options.interval:g} s, {took:.0f} s, {'simulated' if provider.simulated else 'real ICMP'}"
-    )
+    how = "simulated" if provider.simulated else "real ICMP"
+    print(f"{options.lines} lines every {options.interval:g} s, {took:.0f} s, {how}")
     total = 0.0
     for name, process, cpu, memory in zip(names, processes, before, peak, strict=True):
         share = (sum(process.cpu_times()[:2]) - cpu) / took

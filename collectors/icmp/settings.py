@@ -2,6 +2,7 @@
 
 import msgspec
 
+from monitor.inventory.address import parse_address
 from monitor.records import Reference
 
 NODE_KINDS = ("olt", "msan", "dslam", "cmts", "site", "handover")
@@ -71,6 +72,10 @@ class IcmpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"icmp.interval_s ({self.interval_s:g}) must be longer than the probes of one line take: timeout_s and "
                 f"(probes - 1) x spacing_s make {busy_s:g} s"
             )
+        for reference in self.references:
+            if parse_address(reference.address) is None:
+                wrong = f"{reference.address!r} is not an IP address (names are not resolved)"
+                raise ValueError(f"icmp.references: {reference.name}: {wrong}")
         names = [reference.name for reference in self.references]
         if len(set(names)) < len(names):
             raise ValueError("icmp.references: every reference needs a name of its own")

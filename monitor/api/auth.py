@@ -117,7 +117,6 @@ class Authenticator:
         now_ns = self._services.clock.now_ns()
         if known and known[1] > now and (known[0].expires_ns is None or known[0].expires_ns > now_ns):
             return known[0]
-        self._hold_back(client, now)
         state = self._services.state
         found: Principal | None = None
         if memory.startswith("key:"):
@@ -129,6 +128,7 @@ class Authenticator:
             if session is not None and session.role in ROLES:
                 found = Principal(session.name, session.role, session.key_id, csrf_of(secret), session.expires_ns)
         if found is None:
+            self._hold_back(client, now)
             self._failed(client, now)
             kind = memory.partition(":")[0]
             self._refused.labels(kind).inc()
@@ -139,7 +139,7 @@ class Authenticator:
         return found
 
     def _hold_back(self, client: str, now: float) -> None:
-        """Guessing is slowed down per client; those who are known already are not held up by it."""
+        """Guessing is slowed down per client. A valid key from the same place (a NAT, a proxy) is never held up."""
         failures = [at for at in self._failures.get(client, ()) if now - at < 60]
         if len(failures) >= self._services.settings.failures_per_minute:
             self._refused.labels("too_many").inc()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from monitor.app.settings import Settings
 from monitor.clock import SystemClock
-from monitor.inventory import Bindings, InputProblems, Observability
+from monitor.inventory import Bindings, Observability
 from monitor.secret import SecretProblem
 
 
@@ -42,12 +42,10 @@ async def run_checks(settings: Settings) -> list[Checked]:
 
 
 def check_inventory(settings: Settings) -> Checked:
+    """Raises InputProblems."""
     from monitor.app import inventory_files
 
-    try:
-        inventory = inventory_files.load(settings.inventory, 1)
-    except InputProblems as error:
-        return Checked("inventory", False, "; ".join(str(problem) for problem in error.problems[:20]))
+    inventory = inventory_files.load(settings.inventory, 1)
     reasons = Bindings(inventory).reason
     seen = int((reasons == Observability.OBSERVABLE).sum())
     words = [f"{len(inventory)} lines, {len(inventory.elements)} elements, {len(inventory.groups)} groups"]

@@ -33,4 +33,13 @@ def server_options(command: F) -> F:
     )(command)
 
 
+def writable(file: Path) -> None:
+    """Raises UsageError when `file` could not be written at the end of a long run."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise click.UsageError(f"{file}: the folder {folder} does not exist")
+    if not os.access(file if file.exists() else folder, os.W_OK) or file.is_dir():
+        raise click.UsageError(f"{file}: cannot be written")
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")

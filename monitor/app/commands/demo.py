@@ -24,8 +24,11 @@ def demo(lines: int, minutes: float, simulated: bool, port: int, json_file: Path
     import asyncio
     import json
 
+    from monitor.app.commands.common import writable
     from monitor.app.demo.runner import run_demo
 
+    if json_file is not None:
+        writable(json_file)
     try:
         report = asyncio.run(run_demo(lines, minutes, simulated, port, click.echo))
     except ValueError as error:

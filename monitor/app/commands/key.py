@@ -30,6 +30,8 @@ def key() -> None:
 @click.option("--days", type=click.IntRange(1, 3650), help="Valid for so many days; without it: until revoked.")
 def create(config: Path, name: str, role: str, days: int | None) -> None:
     """Make a key and print it, once: only its hash is kept."""
+    if not name.strip():
+        raise click.UsageError("--name is empty: the audit trail needs to know whose key it is")
     expires = SystemClock().now_ns() + days * 86400 * NS if days else None
     made = _state(config).create_key(name, role, expires)
     click.echo(made.text)

@@ -40,7 +40,7 @@ def _refuse(error: ValueError) -> click.UsageError:
 @click.command()
 @click.option("--scenario", default="all", show_default=True, help="A scenario's name, or all.")
 @click.option("--lines", type=click.IntRange(1), default=10_000, show_default=True)
-@click.option("--hours", type=click.FloatRange(0, min_open=True), default=12.0, show_default=True)
+@click.option("--hours", type=click.FloatRange(0, 24 * 400, min_open=True), default=12.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--interval", type=click.FloatRange(1), default=60.0, show_default=True, help="Seconds between rounds.")
 @click.option("--out", type=PathType, required=True, metavar="DIR")
@@ -72,8 +72,12 @@ def replay(
     inventory: Path, observations: Path, events: Path | None, interval: float, out: Path, flags: Path | None
 ) -> None:
     """Run the daemon's own engine over recorded data."""
+    from monitor.app.commands.common import writable
     from monitor.lab.replay import replay as run
 
+    for file in (out, flags):
+        if file is not None:
+            writable(file)
     done = run(inventory, observations, events, out, flags, interval, progress=_progress("replaying"))
     words = [f"{done.rows} rows, {done.events} events, {done.incidents} incidents, {done.flags} flags"]
     if done.unknown_rows:

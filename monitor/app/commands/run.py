@@ -13,6 +13,7 @@ def run(config: Path) -> int:
     """Probe, correlate, alert and answer until told to stop (SIGTERM, Ctrl-C); SIGHUP reloads the inventory."""
     import asyncio
     import logging
+    import os
     import sys
 
     from monitor.api import ListenProblem
@@ -26,12 +27,17 @@ def run(config: Path) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    for noisy in ("apscheduler", "httpx", "slack_sdk", "Rx"):
+    for noisy in ("apscheduler", "httpx", "slack_sdk", "Rx", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
     from monitor.app.daemon import run_daemon
 
     try:
-        return asyncio.run(run_daemon(settings))
+        code = asyncio.run(run_daemon(settings))
     except (StoreProblem, ListenProblem) as error:
         raise RunFailed(str(error)) from None
+    # Everything is closed and on disk. DuckDB's binding would now report its own types as leaked, line after line.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

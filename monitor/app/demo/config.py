@@ -1,15 +1,32 @@
 """The daemon's configuration for a virtual provider, written as a user would write it."""
 
+import contextlib
+import os
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from monitor.lab.provider import PROBE_ANSWER, PROBE_NAME, VirtualProvider
 
 INTERVAL_S = 10.0
 
 
+def local_zone() -> str:
+    """The machine's time zone by name, so that demo and page show the same clock; "UTC" when it cannot be told."""
+    link = os.environ.get("TZ", "").lstrip(":")
+    with contextlib.suppress(OSError):
+        link = link or str(Path("/etc/localtime").readlink()).partition("zoneinfo/")[2]
+    try:
+        return ZoneInfo(link).key
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return "UTC"
+
+
 def write_config(provider: VirtualProvider, folder: Path, port: int, interval_s: float = INTERVAL_S) -> Path:
     """faultline.toml in `folder`; `port` 0 lets the daemon take a free one. Returns the file."""
     text = f"""\
+[daemon]
+zone = "{local_zone()}"
+
 [inventory]
 file = "{provider.inventory_file}"
 elements_file = "{provider.elements_file}"

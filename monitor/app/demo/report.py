@@ -13,6 +13,7 @@ import msgspec
 from monitor.lab.scoring.matching import same_area
 
 SLACK_S = 5.0  # an incident's backdated start may lie a little before the injection
+LISTED = 1000  # the API lists at most so many lines of an incident
 AFTER_S = 90.0  # an effect may begin so long after a fault healed (a line recovers, a router boots)
 
 
@@ -27,7 +28,7 @@ class Injected(msgspec.Struct):
     scope_kind: str
     scope_name: str
     lines: frozenset[str]
-    from_s: float
+    from_s: float  # infinite: it was never injected
     until_s: float = math.inf
 
 
@@ -85,7 +86,7 @@ class Report(msgspec.Struct):
         lines = [head, tuple("-" * width for width in widths), *cells]
         text = "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
         if not self.blamed:
-            return text + "\nNothing else was blamed."
+            return text + "\nNothing else was blamed: no other incident, no other flag."
         wrong = "\n".join(f"  {one.kind} {one.scope_kind} {one.scope_name}: {one.text}" for one in self.blamed)
         return f"{text}\nBlamed without a fault:\n{wrong}"
 
@@ -96,7 +97,9 @@ def compare(faults: Sequence[Injected], found: Sequence[Found]) -> Report:
     for fault in faults:
         matching = [one for one in found if _concerns(one, fault)]
         row = Row(fault.name, fault.kind, f"{fault.scope_kind} {fault.scope_name}")
-        if matching:
+        if fault.from_s == math.inf:
+            row.by = "not injected"
+        elif matching:
             best = max(matching, key=lambda one: (_same_scope(one, fault), _jaccard(one, fault), -one.at_s))
             row.found, row.scope_right, row.by = True, _same_scope(best, fault), best.ref
             row.seconds = round(max(0.0, best.at_s - fault.from_s), 1)
@@ -125,8 +128,11 @@ def _explained(one: Found, faults: Sequence[Injected]) -> bool:
 
 
 def _jaccard(one: Found, fault: Injected) -> float:
+    common = len(one.lines & fault.lines)
+    if len(one.lines) >= LISTED:
+        return common / len(one.lines)
     union = len(one.lines | fault.lines)
-    return len(one.lines & fault.lines) / union if union else 1.0
+    return common / union if union else 1.0
 
 
 def _same_scope(one: Found, fault: Injected) -> bool:

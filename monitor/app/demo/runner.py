@@ -6,6 +6,7 @@ process, however it ends.
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 import subprocess
@@ -93,7 +94,7 @@ async def _demonstrate(
             say(_greeting(provider, url, key, plan.length_s))
             await _play(plan, watch, daemon, say, clock)
             await asyncio.to_thread(watch.poll, (), clock.now_ns() / 1e9)
-            return compare([injected(f) for f in plan.faults if f.injected_ns], list(watch.found.values()))
+            return compare([injected(f) for f in plan.faults], list(watch.found.values()))
         finally:
             watch.close()
 
@@ -181,14 +182,13 @@ def _make_key(folder: Path) -> str:
 
 def injected(fault: Fault) -> Injected:
     """A fault of the laboratory, as the report holds it against what was found."""
-    assert fault.injected_ns is not None
     made = Injected(
         name=fault.title,
         kind=fault.kind,
         scope_kind=fault.scope["kind"],
         scope_name=fault.scope["name"],
         lines=frozenset(fault.lines),
-        from_s=fault.injected_ns / 1e9,
+        from_s=fault.injected_ns / 1e9 if fault.injected_ns is not None else math.inf,
     )
     if fault.healed_ns is not None:
         made.until_s = fault.healed_ns / 1e9

@@ -1,5 +1,6 @@
 """Watches a running daemon through its API, as anybody could, and says each news in one readable line."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from monitor.app.errors import RunFailed
 from monitor.clock import parse_time
 
 Say = Callable[[str], None]
+TRIES = 5
 
 
 def _seconds(text: str) -> float:
@@ -34,13 +36,18 @@ class Watch:
 
     def get(self, path: str, **query: Any) -> Any:
         """Raises RunFailed when the daemon does not answer as it should."""
-        try:
-            answer = self._client.get(path, params=query)
-        except httpx.HTTPError as error:
-            raise RunFailed(f"the daemon does not answer {path}: {error}") from None
-        if answer.status_code != 200:
-            raise RunFailed(f"the daemon answers {path} with {answer.status_code}: {answer.text[:200]}")
-        return answer.json()
+        wrong = ""
+        for _ in range(TRIES):
+            try:
+                answer = self._client.get(path, params=query)
+            except httpx.HTTPError as error:
+                wrong = f"the daemon does not answer {path}: {error}"
+            else:
+                if answer.status_code == 200:
+                    return answer.json()
+                wrong = f"the daemon answers {path} with {answer.status_code}: {answer.text[:200]}"
+            time.sleep(1)
+        raise RunFailed(wrong)
 
     def ready(self) -> bool:
         try:
