@@ -269,6 +269,7 @@ def test_a_frozen_server_holds_up_nobody(tmp_path, inventory, server):
     """A server that accepts and never answers: appending and flushing go on, and all arrives once it thaws."""
     store = opened(settings_for(tmp_path, server.url, timeout_s=0.5))
     store.append(1, rounds(inventory, 1), inventory)
+    assert store.flush()
     assert drained(store)
     server.freeze()
     try:
@@ -333,6 +334,7 @@ def test_the_v2_write_api_is_spoken(tmp_path, inventory):
         store = opened(settings_for(tmp_path, url, api="v2", organisation="us"))
         store.append(1, rounds(inventory, 7), inventory)
         store.status(world.T0, "prober", {"source": "pröber 1"}, {"sent": 5})
+        assert store.flush()
         assert drained(store)
         store.close()
         # Asked too early, it would remember for a while that there was nothing.
