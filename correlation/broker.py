@@ -49,7 +49,7 @@ class BrokerGuard:
         """True when trouble began just now."""
         fresh = [w for w in self.wills if w[0] > now_ns - WITHIN_NS]
         for at, line in self.wills:
-            if at <= now_ns - WITHIN_NS:
+            if at <= now_ns - WITHIN_NS and self.signs.by_line[line].cpe_online_ns < at:
                 self.online.discard(line)
         self.wills = fresh
         gone = np.unique(np.array([line for _, line in fresh], np.int32))
@@ -60,7 +60,7 @@ class BrokerGuard:
             return False
         if gone.size < max(AT_LEAST, SHARE * len(self.online)) or not self._scattered(gone):
             return False
-        since = min(at for at, _ in fresh)
+        since = sorted(at for at, _ in fresh)[len(fresh) // 10]  # some left by themselves before
         pinged = gone[self.table.replied_ns[gone] > 0]
         alive = int(np.count_nonzero(self.table.misses[pinged] == 0))
         if pinged.size and alive < ALIVE_SHARE * pinged.size:

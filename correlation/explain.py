@@ -349,7 +349,7 @@ class Explainer:
         causes = []
         key = evidence.lines.tobytes() + b"|" + loose.lines.tobytes()
         if key not in self._discs:
-            least = self._least(chance.floor)
+            least = self._least(max(chance.floor, chance.loose / max(chance.total, 1)))
             self._discs[key] = find_discs(
                 self.inventory,
                 evidence.lines,
@@ -425,19 +425,25 @@ class Explainer:
 
 
 def start_of(at_ns: I64) -> tuple[int, float]:
-    """When a failure began and how long its lines took to fall (s), leaving out the few that fell by themselves."""
+    """When a failure began and how long its lines took to fall (s), without the few that had fallen by themselves.
+
+    The densest half of the falls is its core; from there the failure reaches as far as no gap is longer than the core.
+    """
     ordered = np.sort(at_ns)
-    low = int(ordered[min(int(0.02 * ordered.size + 0.5), ordered.size - 1)]) if ordered.size > 20 else int(ordered[0])
-    high = int(ordered[max(int(0.98 * ordered.size) - 1, 0)]) if ordered.size > 20 else int(ordered[-1])
-    # Fewer than a tenth that fell long before the rest are not its beginning.
-    middle = int(ordered[ordered.size // 2])
-    early = int(ordered[int(0.1 * ordered.size)])
-    if ordered.size >= 10 and middle - low > 60 * NS and early - low > 2 * (middle - early) + 30 * NS:
-        low = early
-    return low, max(0.0, (high - low) / NS)
+    half = max(1, (ordered.size + 1) // 2)
+    widths = ordered[half - 1 :] - ordered[: ordered.size - half + 1]
+    core = int(np.argmin(widths))
+    gap = max(int(widths[core]), GAP_NS)
+    low, high = core, core + half - 1
+    while low > 0 and ordered[low] - ordered[low - 1] <= gap:
+        low -= 1
+    while high < ordered.size - 1 and ordered[high + 1] - ordered[high] <= gap:
+        high += 1
+    return int(ordered[low]), float(ordered[high] - ordered[low]) / NS
 
 
 STRAY_LEVELS = 2
+GAP_NS = 30 * NS
 STRAY_NS = 30 * NS
 
 

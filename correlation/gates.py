@@ -16,6 +16,7 @@ from monitor.records import LineState, ScopeKind
 
 NS = 1_000_000_000
 ASKED_SHARE = 0.8
+STILL_DOWN = 0.7
 
 
 class Gates:
@@ -37,9 +38,9 @@ class Gates:
         state = case.state
         if state.gain < self.settings.causes.open_nats:
             return "weak"
-        lines = case.lines[self.table.state[case.lines] == LineState.DOWN]
-        if lines.size < self.settings.causes.min_lines:
-            return "weak"
+        down = np.count_nonzero(self.table.state[case.lines] == LineState.DOWN)
+        if down < max(self.settings.causes.min_lines, STILL_DOWN * len(case.lines)):
+            return "recovering"
         return (
             self.blind(case, now_ns)
             or self.scope(case, now_ns)

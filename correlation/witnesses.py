@@ -82,13 +82,12 @@ class Witnesses:
 
     def __call__(self, case: Case, now_ns: int) -> str:
         """A named reason why this cannot be called an outage yet, or ""."""
-        down = case.lines[self.table.state[case.lines] == LineState.DOWN]
-        counted = self._sessions(down, case.state.started_ns)
-        if counted > 0 or self._fallen(down, case.state.started_ns):
+        counted = self._sessions(case.lines, case.state.started_ns)
+        if counted > 0 or self._fallen(case.lines, case.state.started_ns):
             return ""
         if counted < 0:
             return "sessions_go_on"
-        return self._telemetry(case, now_ns) or self._broker(case, down, now_ns)
+        return self._telemetry(case, now_ns) or self._broker(case, case.lines, now_ns)
 
     def _fallen(self, down: I32, started_ns: int) -> bool:
         """Did devices of these lines fall off the broker, or die audibly, as well?"""
