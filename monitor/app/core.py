@@ -24,11 +24,12 @@ from monitor.metrics import Metrics
 from monitor.records import Change, Event, LineValues, ProbeRequest, ProbeRound
 from monitor.store import snapshot
 from monitor.store.journal import Journal
-from monitor.store.problems import StoreProblem
+from monitor.store.problems import DiskFull, StoreProblem
 from monitor.store.samples import SampleStore
 from monitor.store.state import StateStore
 
 log = logging.getLogger("faultline.core")
+DAY_S = 86400
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 
@@ -63,6 +64,7 @@ class Core:
     inventory_mark: str
     step_s: float = 1.0
     snapshot_s: float = 300.0
+    incident_days: float = 0.0  # how long resolved incidents are kept; 0: for ever
     hooks: Hooks = field(default_factory=Hooks)
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class Core:
         self._newer: tuple[Inventory, str] | None = None
         self._next_snapshot_ns = 0
         self._next_rollup_ns = 0
+        self._next_prune_ns = 0
         self._duration = self.metrics.histogram(
             "step_seconds", "duration of one engine step", (0.001, 0.005, 0.02, 0.05, 0.1, 0.3, 1, 3, 10)
         )
@@ -104,6 +107,7 @@ class Core:
         if now_ns >= self._next_snapshot_ns:
             if self._next_snapshot_ns:
                 self.save_snapshot()
+                self._prune(now_ns)
             self._next_snapshot_ns = now_ns + int(self.snapshot_s * NS)
 
     def _write_down(self, batch: Batch) -> int:
@@ -121,6 +125,20 @@ class Core:
             self.metrics.troubles.end("journal", now_ns)
             return now_ns
 
+    def _keep(self, seq: int, changes: Sequence[Change]) -> None:
+        """Write the changes to SQL; while the disk is full, say so once and try again: nobody is told before."""
+        while True:
+            try:
+                self.state.apply(seq, changes)
+            except DiskFull as error:
+                if self._stop.is_set():
+                    raise
+                self.metrics.troubles.begin("state", str(error), self.clock.now_ns())
+                self._stop.wait(1.0)
+            else:
+                self.metrics.troubles.end("state", self.clock.now_ns())
+                return
+
     def recover(self, after_seq: int) -> int:
         """Feed the journal after `after_seq` through the engine; returns how many steps that were."""
         steps = 0
@@ -129,9 +147,16 @@ class Core:
             self._seq = seq
             steps += 1
         self._seq = max(self._seq, after_seq)
-        self.journal.continue_after(self._seq)
+        # Others may have seen higher numbers than a journal that was lost: never give those out again.
+        self.journal.continue_after(max(self._seq, self.samples.last_seq(), self.state.applied_seq))
         self.view = self.engine.view()
         return steps
+
+    def _prune(self, now_ns: int) -> None:
+        """Once a day, forget incidents that were resolved longer ago than they are kept."""
+        if self.incident_days > 0 and now_ns >= self._next_prune_ns:
+            self.state.prune(now_ns - int(self.incident_days * DAY_S * NS))
+            self._next_prune_ns = now_ns + DAY_S * NS
 
     def save_snapshot(self) -> None:
         """Write samples, then the state, then let go of the journal before it."""
@@ -140,8 +165,8 @@ class Core:
         arrays |= {f"bindings/{name}": array for name, array in self.bindings.snapshot().items()}
         arrays["generation"] = np.array([self.inventory.generation], np.int64)
         arrays["inventory"] = np.frombuffer(self.inventory_mark.encode(), np.uint8)
-        snapshot.save(self.folder, self._seq, arrays)
-        self.journal.discard_through(min(self._seq, self.samples.last_seq()))
+        keep = snapshot.save(self.folder, self._seq, arrays)
+        self.journal.discard_through(min(keep, self.samples.last_seq()))
 
     def _decide(
         self,
@@ -156,7 +181,7 @@ class Core:
         for event in events:
             rebound += self.bindings.apply(event)
         result = self.engine.step(now_ns, rounds, events)
-        self.state.apply(seq, result.changes)
+        self._keep(seq, result.changes)
         if rounds:
             self.samples.append(seq, rounds, self.inventory)
         if not live:

@@ -101,6 +101,7 @@ def _core(
         inventory_mark=mark,
         step_s=settings.daemon.step_s,
         snapshot_s=settings.daemon.snapshot_s,
+        incident_days=settings.store.incident_days,
     )
 
 
