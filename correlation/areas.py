@@ -145,14 +145,17 @@ def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, see
     if np.count_nonzero(hit) < 2:
         return None
     place = inventory.lat[near], inventory.lon[near]
-    best = _edges(*place, hit, np.array([lat0]), np.array([lon0]))
+    best = _edge(*place, hit, lat0, lon0)
     if best[0] + LEFT_OUT * np.count_nonzero(hit) < price - SLACK:
         return None  # no better centre will make up for that
     step = best[3] / 3
-    turn = np.linspace(0, 2 * math.pi, 8, endpoint=False)
     for _ in range(CLIMB):
         north, east = math.degrees(step / EARTH_KM), math.degrees(step / EARTH_KM) / math.cos(math.radians(best[1]))
-        better = _edges(*place, hit, best[1] + north * np.cos(turn), best[2] + east * np.sin(turn))
+        tried = [
+            _edge(*place, hit, best[1] + north * math.cos(a), best[2] + east * math.sin(a))
+            for a in np.linspace(0, 2 * math.pi, 8, endpoint=False).tolist()
+        ]
+        better = max(tried)
         if better[0] > best[0] + 1e-6:
             best = better
         else:
@@ -162,23 +165,21 @@ def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, see
     return Disc(lat0, lon0, radius, lines_within(inventory, lat0, lon0, radius))
 
 
-def _edges(lat: F64, lon: F64, hit: npt.NDArray[np.bool_], lat0: F64, lon0: F64) -> tuple[float, float, float, float]:
-    """The best disc around any of these centres [c]: what its inside explains as one cause, less what the fallen lines
-    outside cost by themselves. Returns (score, lat, lon, radius in km)."""
-    # Flat within a cluster: haversine's digits do not matter for ranking, its time does.
-    north = np.radians(lat[None, :] - lat0[:, None])
-    east = np.radians(lon[None, :] - lon0[:, None]) * np.cos(np.radians(lat0))[:, None]
-    away = EARTH_KM * np.hypot(north, east)
-    order = np.argsort(away, axis=1, kind="stable")
-    sorted_away = np.take_along_axis(away, order, axis=1)
-    inside = np.cumsum(hit[order], axis=1, dtype=np.int64)
-    n = np.arange(1, lat.size + 1, dtype=np.int64)[None, :]
-    score = _fitted(inside, np.broadcast_to(n, inside.shape)) - LEFT_OUT * (inside[:, -1:] - inside)
+def _edge(
+    lat: F64, lon: F64, hit: npt.NDArray[np.bool_], lat0: float, lon0: float
+) -> tuple[float, float, float, float]:
+    """Score and radius (km) of the best disc around a centre: what its inside explains as one cause, less what the
+    fallen lines outside cost by themselves. Returns (score, lat, lon, radius)."""
+    away = distance_km(lat, lon, lat0, lon0)
+    order = np.argsort(away, kind="stable")
+    inside = np.cumsum(hit[order], dtype=np.int64)
+    edge = np.flatnonzero(hit[order])
     # Lines at the same distance are in or out together.
-    score[:, :-1][sorted_away[:, 1:] == sorted_away[:, :-1]] = -np.inf
-    flat = int(np.argmax(score))
-    centre, edge = divmod(flat, lat.size)
-    return float(score[centre, edge]), float(lat0[centre]), float(lon0[centre]), float(sorted_away[centre, edge])
+    edge = np.searchsorted(away[order], away[order][edge], "right") - 1
+    k, n = inside[edge], edge + 1
+    score = _fitted(k, n) - LEFT_OUT * (inside[-1] - k)
+    best = int(np.argmax(score))
+    return float(score[best]), lat0, lon0, float(away[order][edge[best]])
 
 
 def _fitted(k: npt.NDArray[np.integer], n: npt.NDArray[np.integer]) -> F64:

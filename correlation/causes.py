@@ -20,7 +20,6 @@ from monitor.records.rounds import I32, I64
 
 NS = 1_000_000_000
 NO_LINES: I32 = np.zeros(0, np.int32)
-MINUTE_NS = 60 * NS
 AGAIN_NS = 4 * NS  # a living picture is looked at again at most this often
 LEARN_AFTER_NS = 600 * NS
 AREA_WINDOW_S = 7200.0  # a power cut does not take longer than that to be noticed
@@ -103,10 +102,8 @@ class CauseFinder:
             if mine.size < settings.min_lines:
                 continue
             if seen is None:
-                seen = np.where(table.known > 0, table.seen_ns(), 0)
-            spared = seen.copy()
-            spared[mine] = 0
-            causes += self._explain(mine, at, spared, window_s, free, now_ns)
+                seen = np.where(table.is_up() & (table.slot < 0), table.seen_ns(), 0)
+            causes += self._explain(mine, at, seen, window_s, free, now_ns)
         return causes
 
     def _explain(
@@ -122,8 +119,7 @@ class CauseFinder:
             network_rate=self.background.network_rate(now_ns),
             element_rate=lambda elements: self.background.element_rates(now_ns, elements),
             bonus=self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s),
-            use_areas=window_s <= settings.windows_s[0]
-            or (window_s < AREA_WINDOW_S and self.slow_ns % (5 * MINUTE_NS) < MINUTE_NS),
+            use_areas=window_s < AREA_WINDOW_S,
             held=frozenset(c.state.scope for c in young if c.state.opened),
         )
         causes = self.explainer.explain(evidence)

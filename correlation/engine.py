@@ -33,7 +33,6 @@ from correlation.signs import Signs
 from correlation.slow import SlowLines
 from correlation.sources import Sources
 from correlation.view import EngineView
-from correlation.witnesses import Witnesses
 from monitor.inventory import Inventory
 from monitor.records import (
     Change,
@@ -105,9 +104,8 @@ class Engine:
         self.inventory, self.table, self.background, self.nodes, self.signs = inventory, table, background, nodes, signs
         self.book = CaseBook(inventory, table, settings.life)
         self.maintenance = Maintenance(settings.life.planned_grace_s)
-        self.witnesses = Witnesses(inventory, table, signs, settings)
-        self.gates = Gates(inventory, table, self.sources, settings, self.witnesses)
-        self.life = Life(self.book, settings, self._facts, self.gates, self.maintenance.runs)
+        self.gates = Gates(inventory, table, self.sources, settings)
+        self.life = Life(self.book, settings, self._facts, self.gates)
         self.blind = BlindGuard(inventory, table, self.sources, self.book, settings, self._wills)
         self.resolver = ResolverGuard(self.resolvers, self.book, self.sources)
         self.broker = BrokerGuard(self.book, table, signs)
@@ -130,14 +128,12 @@ class Engine:
         self.blind.review(now)
         self.resolver.review(now)
         self.broker.review(now)
-        self.witnesses.broker_in_doubt = self.broker.trouble_ns > 0
         moves = settle(self.table, heard.touched, now, self.settings.evidence)
         if now - self.stale_ns >= interval_s * NS / 2:
             self.stale_ns = now
             grow_stale(self.table, now, self.sources.intervals_ns(), self.settings.evidence)
         self._rose(moves)
         self.requester.confirm(heard.missed, self.table, now)
-        self.maintenance.begin(self.book, now)
         fell = self.maintenance.take_falls(moves.fell, self.book, now)
         self.finder.remember(fell, now)
         fell = self.life.join_falls(fell, now)

@@ -28,10 +28,10 @@ PART_SHARE = 0.8  # a tree cause that takes less of its lines may be a shadow of
 class Evidence:
     """What fell (`lines` ascending, `at_ns` when) and what did not.
 
-    `seen_ns` int64 [n]: last sign of life of each line, 0 for those of `lines` and where none is known: a line counts
-    as spared by a cause only when it was heard after that cause struck, wherever it is now. `element_rate`: falls per
-    line and hour of element indices; `network_rate` the same for all. `bonus`: extra nats by element (its own probe,
-    alarms). `held`: scopes of living incidents, which were paid for already.
+    `seen_ns` int64 [n]: last sign of life of each line that is up and in no incident, 0 for every other line: a line
+    counts as spared by a cause only when it was heard after that cause struck. `element_rate`: falls per line and hour
+    of element indices; `network_rate` the same for all. `bonus`: extra nats by element (its own probe, calls).
+    `held`: scopes of living incidents, which were paid for already.
     """
 
     lines: I32
@@ -128,16 +128,14 @@ class Explainer:
 
     def _solve(self, evidence: Evidence, explained: int) -> list[Cause]:
         total_up = int(np.count_nonzero(evidence.seen_ns))
-        chance = _Chance(evidence, explained, total_up, self.inventory)
+        chance = _Chance(evidence, explained, total_up, self.settings)
         rest, chosen = evidence, []
         tree = self._tree(rest, chance)
-        tree.length += self._strays(rest, tree.causes, chance)
         for _ in range(16):
             best: tuple[float, Cause, _Tree] | None = None
             for cause in self._crossing(rest, chance, tree):
                 left = rest.without(cause.lines)
                 other = self._tree(left, chance)
-                other.length += self._strays(left, other.causes, chance)
                 total = cause.length + other.length
                 if total > tree.length + 1e-6 and (best is None or total > best[0] + 1e-9):
                     best = (total, cause, other)
@@ -179,7 +177,6 @@ class Explainer:
             price[i] -= evidence.bonus.get(e, 0.0)
         failed = together(fell, counted) - price
         eligible &= fell >= settings.min_share * counted
-        eligible &= counted >= settings.min_coverage * chance.known(touched)
         return self._choose(evidence, touched, fell, counted, by_chance, failed, eligible, p, low, high)
 
     def _choose(
@@ -276,19 +273,6 @@ class Explainer:
             level = np.unique(above[above >= 0])
         return np.unique(np.concatenate(found)).astype(np.int64)
 
-    def _strays(self, evidence: Evidence, causes: list[Cause], chance: "_Chance") -> float:
-        """Nats saved by reading loose lines that fell with a cause, in its neighbourhood, as lines filed wrongly."""
-        saves = -float(np.log(chance.floor)) - self.settings.misfiled_price
-        if saves <= 0 or not causes:
-            return 0.0
-        explained = np.sort(np.concatenate([c.lines for c in causes]))
-        loose = ~np.isin(evidence.lines, explained, assume_unique=True)
-        found = np.zeros(evidence.lines.size, np.bool_)
-        for cause in causes:
-            if cause.element >= 0 and cause.share >= 0.5:
-                found |= loose & strays_of(self.inventory, cause, evidence.lines, evidence.at_ns)
-        return saves * int(np.count_nonzero(found))
-
     # --- what crosses the tree ------------------------------------------------------------------------------------
 
     def _crossing(self, evidence: Evidence, chance: "_Chance", tree: _Tree) -> list[Cause]:
@@ -349,7 +333,7 @@ class Explainer:
         causes = []
         key = evidence.lines.tobytes() + b"|" + loose.lines.tobytes()
         if key not in self._discs:
-            least = self._least(max(chance.floor, chance.loose / max(chance.total, 1)))
+            least = self._least(chance.floor)
             self._discs[key] = find_discs(
                 self.inventory,
                 evidence.lines,
@@ -425,40 +409,16 @@ class Explainer:
 
 
 def start_of(at_ns: I64) -> tuple[int, float]:
-    """When a failure began and how long its lines took to fall (s), without the few that had fallen by themselves.
-
-    The densest half of the falls is its core; from there the failure reaches as far as no gap is longer than the core.
-    """
+    """When a failure began and how long its lines took to fall (s), leaving out the few that fell by themselves."""
     ordered = np.sort(at_ns)
-    half = max(1, (ordered.size + 1) // 2)
-    widths = ordered[half - 1 :] - ordered[: ordered.size - half + 1]
-    core = int(np.argmin(widths))
-    gap = max(int(widths[core]), GAP_NS)
-    low, high = core, core + half - 1
-    while low > 0 and ordered[low] - ordered[low - 1] <= gap:
-        low -= 1
-    while high < ordered.size - 1 and ordered[high + 1] - ordered[high] <= gap:
-        high += 1
-    return int(ordered[low]), float(ordered[high] - ordered[low]) / NS
-
-
-STRAY_LEVELS = 2
-GAP_NS = 30 * NS
-STRAY_NS = 30 * NS
-
-
-def strays_of(inventory: Inventory, cause: Cause, lines: I32, at_ns: I64) -> npt.NDArray[np.bool_]:
-    """Lines under the cause's surroundings (two levels up) that fell when it did, outside it. bool like `lines`."""
-    elements = inventory.elements
-    around = cause.element
-    for _ in range(STRAY_LEVELS):
-        if elements.parent[around] >= 0 and elements.depth[around] > 1:
-            around = int(elements.parent[around])
-    mean = cause.start_ns + int(cause.spread_s * NS / 2)
-    reach = int(cause.spread_s * NS / 2) + STRAY_NS
-    near = (lines >= elements.lo[around]) & (lines < elements.hi[around]) & (np.abs(at_ns - mean) <= reach)
-    result: npt.NDArray[np.bool_] = near & ~np.isin(lines, cause.lines, assume_unique=True)
-    return result
+    low = int(ordered[min(int(0.02 * ordered.size + 0.5), ordered.size - 1)]) if ordered.size > 20 else int(ordered[0])
+    high = int(ordered[max(int(0.98 * ordered.size) - 1, 0)]) if ordered.size > 20 else int(ordered[-1])
+    # Fewer than a tenth that fell long before the rest are not its beginning.
+    middle = int(ordered[ordered.size // 2])
+    early = int(ordered[int(0.1 * ordered.size)])
+    if ordered.size >= 10 and middle - low > 60 * NS and early - low > 2 * (middle - early) + 30 * NS:
+        low = early
+    return low, max(0.0, (high - low) / NS)
 
 
 def _element_scope(path: str) -> Scope:
@@ -471,9 +431,7 @@ class _Chance:
     The rest counts so that what happens everywhere (a nightly reconnect, modems switched off) blames no element.
     """
 
-    def __init__(self, evidence: Evidence, explained: int, total_up: int, inventory: Inventory) -> None:
-        self.elements = inventory.elements
-        self._known: npt.NDArray[np.int64] | None = None
+    def __init__(self, evidence: Evidence, explained: int, total_up: int, settings: CauseSettings) -> None:
         self.window_h = evidence.window_s / 3600.0
         self.evidence = evidence
         self.loose = max(evidence.lines.size - explained, 0)
@@ -482,23 +440,11 @@ class _Chance:
 
     def at(self, elements: npt.NDArray[np.int64], fell: npt.NDArray[np.int64], counted: npt.NDArray[np.int64]) -> F64:
         learned = self.evidence.element_rate(elements) * self.window_h
-        # Fewer than by chance is no failure: then chance explains them at their own rate.
-        own = (fell + 0.5) / (counted + 1.0)
-        result: F64 = np.minimum(np.maximum(learned, self._outside(fell, counted)), np.minimum(own, 0.5))
-        return result
-
-    def known(self, elements: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Lines under each element that were ever heard."""
-        if self._known is None:
-            ever = self.evidence.seen_ns > 0
-            ever[self.evidence.lines] = True
-            self._known = self.elements.sum(ever)
-        result: npt.NDArray[np.int64] = self._known[elements]
-        return result
+        return np.minimum(np.maximum(learned, self._outside(fell, counted)), 0.5)
 
     def among(self, fell: int, counted: int) -> float:
         outside = self._outside(np.array([fell]), np.array([counted]))
-        return float(min(max(self.floor, float(outside[0])), (fell + 0.5) / (counted + 1.0), 0.5))
+        return float(min(max(self.floor, float(outside[0])), 0.5))
 
     def _outside(self, fell: npt.NDArray[np.int64], counted: npt.NDArray[np.int64]) -> F64:
         """Mean rate elsewhere, drawn to the learned one while there is little of it (Gamma-Poisson)."""

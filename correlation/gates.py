@@ -10,41 +10,34 @@ from correlation.cases import Case, members
 from correlation.lines import LineTable
 from correlation.settings import CorrelationSettings
 from correlation.sources import Sources
-from correlation.witnesses import Witnesses
 from monitor.inventory import CategoryColumn, Inventory
 from monitor.records import LineState, ScopeKind
 
 NS = 1_000_000_000
+SPEAKING_SHARE = 0.2
+SPEAKING_LINES = 3
+ENOUGH_SIGNS = 3
 ASKED_SHARE = 0.8
-STILL_DOWN = 0.7
 
 
 class Gates:
-    def __init__(
-        self,
-        inventory: Inventory,
-        table: LineTable,
-        sources: Sources,
-        settings: CorrelationSettings,
-        witnesses: Witnesses,
-    ) -> None:
+    def __init__(self, inventory: Inventory, table: LineTable, sources: Sources, settings: CorrelationSettings) -> None:
         self.inventory = inventory
         self.table = table
         self.sources = sources
         self.settings = settings
-        self.witnesses = witnesses
 
     def __call__(self, case: Case, now_ns: int) -> str:
         state = case.state
         if state.gain < self.settings.causes.open_nats:
             return "weak"
-        down = np.count_nonzero(self.table.state[case.lines] == LineState.DOWN)
-        if down < max(self.settings.causes.min_lines, STILL_DOWN * len(case.lines)):
-            return "recovering"
+        lines = case.lines[self.table.state[case.lines] == LineState.DOWN]
+        if lines.size < self.settings.causes.min_lines:
+            return "weak"
         return (
             self.blind(case, now_ns)
             or self.scope(case, now_ns)
-            or self.witnesses(case, now_ns)
+            or self.telemetry(case, now_ns)
             or self.retrain(case, now_ns)
             or self.campaign(case, now_ns)
         )
@@ -60,6 +53,29 @@ class Gates:
             waited_s = (now_ns - case.state.detected_ns) / NS
             if not source.vouched(case.state.started_ns) and waited_s < source.interval_s(self.sources.default_s) * 1.5:
                 return "references_not_asked_yet"
+        return ""
+
+    def telemetry(self, case: Case, now_ns: int) -> str:
+        """Do the devices under the scope go on talking while only their pings are lost?"""
+        table, started = self.table, case.state.started_ns
+        under = members(self.inventory, case.state.scope)
+        beat = table.beat_s[under]
+        alive = table.alive_ns[under]
+        talked = (alive > 0) & np.isfinite(beat) & (alive >= started - (np.nan_to_num(beat) * 3 * NS).astype(np.int64))
+        if not talked.any():
+            return ""
+        grace = int(self.settings.evidence.life_grace_s * NS)
+        speaking = int(np.count_nonzero(talked & (alive > started + grace) & (table.replied_ns[under] < started)))
+        silent = talked & (table.state[under] == LineState.DOWN)
+        missing = speaking + int(np.count_nonzero(silent))
+        if speaking >= SPEAKING_LINES and speaking >= SPEAKING_SHARE * missing:
+            return "telemetry_goes_on"
+        if 4 * missing < np.count_nonzero(table.state[under] == LineState.DOWN):
+            return ""  # too few talk at all to wait for them
+        due = alive[silent] + ((1.1 * beat[silent] + 2) * NS).astype(np.int64)
+        overdue = int(np.count_nonzero(due < now_ns))
+        if overdue < min(ENOUGH_SIGNS, missing) and now_ns - started < self.settings.causes.witness_wait_s * NS:
+            return "telemetry_awaited"
         return ""
 
     def scope(self, case: Case, now_ns: int) -> str:
@@ -81,7 +97,7 @@ class Gates:
             return ""
         dead = self.table.state[case.lines] == LineState.DOWN
         long = dead & (self.table.down_ns[case.lines] <= now_ns - int(settings.reboot_s * NS))
-        enough = max(2 * settings.min_lines, 0.1 * np.count_nonzero(dead))
+        enough = max(settings.min_lines, 0.5 * np.count_nonzero(dead))
         return "reboot" if np.count_nonzero(long) < enough else ""
 
     def retrain(self, case: Case, now_ns: int) -> str:

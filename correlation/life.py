@@ -22,8 +22,7 @@ NS = 1_000_000_000
 
 
 class Life:
-    """`facts(cause)` counts the other signs; `gate(case, now)` names what holds it back, or ""; `announced(scope, now)`
-    tells whether work on it runs."""
+    """`facts(lines, element)` counts the other signs; `gate(case, now)` names what holds it back, or "" ."""
 
     def __init__(
         self,
@@ -31,14 +30,11 @@ class Life:
         settings: CorrelationSettings,
         facts: Callable[[Cause], Facts],
         gate: Callable[[Case, int], str],
-        announced: Callable[[Scope, int], bool],
     ) -> None:
-        self.announced = announced
         self.book = book
         self.settings = settings
         self.facts = facts
         self.gate = gate
-        self.usual_ratio = 0.0
         self.history: dict[str, list[float]] = {}  # how long outages lasted (s), by kind and level
 
     # --- causes ---------------------------------------------------------------------------------------------------
@@ -189,7 +185,7 @@ class Life:
             state = case.state
             if not fell.size:
                 break
-            if not state.opened or state.status is not IncidentStatus.OPEN:
+            if not state.opened:
                 continue
             if state.observable and len(case.lines) < 0.5 * state.observable and now_ns - state.started_ns > 900 * NS:
                 continue  # a partial failure, long ago: a later fall is judged afresh
@@ -202,22 +198,12 @@ class Life:
     def review(self, now_ns: int, interval_s: float) -> list[Case]:
         """Let every living outage and planned work go on; returns those that began to recover just now."""
         recovering = []
-        cases = list(self.book.living(IncidentKind.OUTAGE, IncidentKind.PLANNED))
-        if any(c.state.status is not IncidentStatus.SUSPECTED for c in cases):
-            self.usual_ratio = self._usually_down()
-        for case in cases:
+        for case in self.book.living(IncidentKind.OUTAGE, IncidentKind.PLANNED):
             if case.state.status is IncidentStatus.SUSPECTED:
                 self._review_suspected(case, now_ns)
             elif self._review_open(case, now_ns, interval_s):
                 recovering.append(case)
         return recovering
-
-    def _usually_down(self) -> float:
-        """The share of lines that are down outside every incident: at night many a modem is switched off."""
-        table = self.book.table
-        outside = (table.slot < 0) & (table.state != LineState.UNKNOWN)
-        down = int(np.count_nonzero(outside & (table.state == LineState.DOWN)))
-        return down / max(int(np.count_nonzero(outside)), 1)
 
     def _review_suspected(self, case: Case, now_ns: int) -> None:
         state = case.state
@@ -235,12 +221,9 @@ class Life:
 
     def _review_open(self, case: Case, now_ns: int, interval_s: float) -> bool:
         state, life = case.state, self.settings.life
-        if state.kind is IncidentKind.PLANNED and self.announced(state.scope, now_ns):
-            self._tell_growth(case, now_ns)
-            return False  # work that goes on may take its lines again
         affected = len(case.lines)
         down = self.book.still_down(case).size
-        allowed = allowance(affected, life.resolve_lines, max(life.resolve_ratio, self.usual_ratio))
+        allowed = allowance(affected, life.resolve_lines, life.resolve_ratio)
         began = False
         if state.status is IncidentStatus.OPEN and down <= (1 - life.recovering_ratio) * affected:
             state.status, state.recovering_ns = IncidentStatus.RECOVERING, now_ns
@@ -257,13 +240,10 @@ class Life:
             if now_ns - state.below_ns >= min(wait_s, life.reopen_s) * NS:
                 self._end(case, now_ns, allowed)
                 return False
-        self._tell_growth(case, now_ns)
-        return began
-
-    def _tell_growth(self, case: Case, now_ns: int) -> None:
-        waited = now_ns - case.state.told_ns >= self.settings.life.tell_every_s * NS
-        if case.joined and (waited or len(case.lines) >= 1.25 * case.state.told_lines):
+        waited = now_ns - state.told_ns >= life.tell_every_s * NS
+        if case.joined and (waited or affected >= 1.25 * state.told_lines):
             self.book.tell(case, now_ns, "grew")
+        return began
 
     def _end(self, case: Case, now_ns: int, allowed: int) -> None:
         """Backdated to when all but the allowed rest were back."""

@@ -41,7 +41,6 @@ class Segments:
         self.slow_before = 0
         self.interval_ns = 10 * NS
         self.below: dict[str, int] = {}
-        self.forming: dict[str, int] = {}
 
     def review(self, slow: npt.NDArray[np.bool_], now_ns: int, flags: dict[str, Flag]) -> list[Change]:
         """`slow` bool [n]. Called whenever rows came in; looks at most twice an interval."""
@@ -57,7 +56,6 @@ class Segments:
         warm = int(np.count_nonzero(self.table.samples >= self.settings.warm_samples))
         self.everywhere = len(self.inventory.elements) > 1 and warm >= 20 and count > EVERYWHERE * warm
         changes: list[Change] = []
-        self.forming = {k: at for k, at in self.forming.items() if now_ns - at < 4 * self.interval_ns}
         causes = [] if self.everywhere else self._causes(slow, now_ns)
         self.covered[:] = False
         for cause in causes:
@@ -96,6 +94,7 @@ class Segments:
     def _follow(
         self, cause: Cause, living: list[Case], now_ns: int, flags: dict[str, Flag], changes: list[Change]
     ) -> None:
+        decided = int(np.count_nonzero(self.table.slow_sum[cause.lines] >= self.settings.decide))
         extra = float(np.median(self.table.recent_ms[cause.lines] - self.table.baseline_ms[cause.lines]))
         case = next((c for c in living if self._same(c, cause)), None)
         if case is not None:
@@ -103,10 +102,8 @@ class Segments:
             if case.joined and len(case.lines) >= 1.25 * case.state.told_lines:
                 self.book.tell(case, now_ns, "grew")
             return
-        seen_before = self.forming.setdefault(cause.scope.name, now_ns)
-        if now_ns - seen_before < 0.9 * self.interval_ns:
-            return  # once more a round later: then it is the segment
-        del self.forming[cause.scope.name]
+        if 2 * decided < len(cause.lines):
+            return  # half of them are sure: then it is the segment
         began = now_ns - int(self.settings.decide / self.settings.step_max * self.interval_ns)
         case = self.book.create(IncidentKind.DEGRADED, cause.scope, "segment_slow", began, now_ns, cause.lines)
         case.state.confidence = cause.confidence
@@ -177,7 +174,6 @@ class Segments:
 
     def clock(self) -> dict[str, float]:
         clock: dict[str, float] = {f"below:{name}": since for name, since in self.below.items()}
-        clock |= {f"forming:{name}": since for name, since in self.forming.items()}
         return {
             **clock,
             "looked_ns": self.looked_ns,
@@ -189,5 +185,4 @@ class Segments:
         self.looked_ns = int(clock.get("looked_ns", 0))
         self.slow_before = int(clock.get("slow_before", 0))
         self.interval_ns = int(clock.get("interval_ns", self.interval_ns))
-        self.forming = {k.removeprefix("forming:"): int(v) for k, v in clock.items() if k.startswith("forming:")}
         self.below = {k.removeprefix("below:"): int(v) for k, v in clock.items() if k.startswith("below:")}

@@ -65,8 +65,6 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_nats: float = 3.0
     min_lines: int = 3
     min_share: float = 0.1
-    min_coverage: float = 0.3  # of the lines under an element must have been asked since it struck
-    misfiled_price: float = 4.5  # nats for a line that falls with a neighbouring element it is not filed under
     whole_share: float = 0.8
     retrain_s: Mapping[str, float] = msgspec.field(default_factory=lambda: {"dsl": 180.0, "docsis": 300.0})
     reboot_s: float = 300.0
@@ -78,7 +76,6 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call: float = 1.0  # each call under the element, at most `calls_max`
     calls_max: float = 4.0
     witness_wait_s: float = 40.0  # longest wait for telemetry that is due, to see whether it goes on
-    will_wait_s: float = 100.0  # longest wait for the last wills of devices that have a session with the broker
     area_scales_km: tuple[float, ...] = (0.15, 0.3, 0.6, 1.2, 2.4)
     area_min_lines: int = 5
 

@@ -331,8 +331,6 @@ def test_a_broker_that_loses_everybody_is_no_outage(tmp_path: Path) -> None:
     for i in range(0, len(net.inventory), 2):
         net.say("cpe_offline", net.inventory.line_id(i))
     net.run(60)
-    assert net.living("source") == []  # it may only be restarting
-    net.run(300)
     assert net.ever() == {}
     assert [i.cause for i in net.living("source")] == ["broker_silent"]
     assert net.states() == {LineState.UP: len(net.inventory)}
