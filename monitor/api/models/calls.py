@@ -1,0 +1,41 @@
+"""Customers' reports."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from monitor.api.models.base import Both, Input, Name, Output, Text, Time
+
+
+class CallIn(Input):
+    line_id: Name
+    symptom: Literal["no_internet", "slow", "drops", "no_phone", "no_tv", "login", "wifi", "other"] = "no_internet"
+    words: Text = Field("", description="the customer's own words")
+    started_at: Time | None = None
+    disposition: Annotated[str, StringConstraints(max_length=40)] = ""
+    request_id: Annotated[str, StringConstraints(max_length=100)] = Field(
+        "", description="made up by the client: sent twice, it is one report"
+    )
+
+
+class CallOut(Output):
+    case_id: str
+    at: Time
+    line_id: str
+    symptom: str
+    words: str
+    started_at: Time | None
+    by: str
+    verdict: str
+    incident_id: str
+    disposition: str
+
+
+class CallCreated(CallOut):
+    say: Both
+    new: bool
+
+
+class CallList(Output):
+    items: list[CallOut]
+    cursor: str

@@ -1,0 +1,49 @@
+"""Planned work and events of outside systems."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from monitor.api.models.base import Input, Name, Output, ScopeOut, Text, Time
+from monitor.records import EVENT_KINDS
+
+
+class ScopeIn(Input):
+    kind: Literal["element", "group", "line"]
+    name: Name
+
+
+class MaintenanceIn(Input):
+    scope: ScopeIn
+    starts_at: Time
+    ends_at: Time
+    reason: Text = ""
+
+
+class MaintenanceOut(Output):
+    maintenance_id: str
+    scope: ScopeOut
+    starts_at: Time
+    ends_at: Time
+    reason: str
+    by: str
+    active: bool
+
+
+class MaintenanceList(Output):
+    items: list[MaintenanceOut]
+
+
+class EventIn(Input):
+    """One row of events.csv."""
+
+    at: Time | int | float | None = None
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+    kind: Annotated[str, Field(json_schema_extra={"enum": sorted(EVENT_KINDS)}, max_length=40)]
+    value: Annotated[str, StringConstraints(max_length=1000)] = ""
+    event_id: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class EventsOut(Output):
+    accepted: int
+    repeated: int
