@@ -14,6 +14,7 @@ from monitor.lab.scoring.matching import same_area
 
 SLACK_S = 5.0  # an incident's backdated start may lie a little before the injection
 LISTED = 1000  # the API lists at most so many lines of an incident
+NOT_INJECTED = "not injected"
 AFTER_S = 90.0  # an effect may begin so long after a fault healed (a line recovers, a router boots)
 
 
@@ -76,8 +77,8 @@ class Report(msgspec.Struct):
         cells = [
             (
                 f"{row.fault} ({row.scope})",
-                "yes" if row.found else "NO",
-                "yes" if row.scope_right else "NO",
+                "yes" if row.found else row.by or "NO",
+                "yes" if row.scope_right else "-" if row.by == NOT_INJECTED else "NO",
                 f"{row.seconds:.1f}" if row.seconds is not None else "-",
             )
             for row in self.rows
@@ -98,7 +99,7 @@ def compare(faults: Sequence[Injected], found: Sequence[Found]) -> Report:
         matching = [one for one in found if _concerns(one, fault)]
         row = Row(fault.name, fault.kind, f"{fault.scope_kind} {fault.scope_name}")
         if fault.from_s == math.inf:
-            row.by = "not injected"
+            row.by = NOT_INJECTED
         elif matching:
             best = max(matching, key=lambda one: (_same_scope(one, fault), _jaccard(one, fault), -one.at_s))
             row.found, row.scope_right, row.by = True, _same_scope(best, fault), best.ref

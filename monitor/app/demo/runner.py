@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from monitor.app.demo.config import write_config
-from monitor.app.demo.report import Injected, Report, compare
+from monitor.app.demo.report import AFTER_S, Injected, Report, compare
 from monitor.app.demo.watch import Watch
 from monitor.app.errors import RunFailed
 from monitor.clock import Clock, SystemClock
@@ -52,6 +52,8 @@ async def run_demo(
         finally:
             await asyncio.to_thread(provider.stop)
 
+
+TAKES_DOWN = ("outage", "unstable", "down")  # a silent resolver and a blind prober take no line down
 
 # Removes the folder once the demo's end of the pipe is closed, however that came about.
 _JANITOR = """
@@ -93,7 +95,7 @@ async def _demonstrate(
             await _until_ready(watch, daemon)
             say(_greeting(provider, url, key, plan.length_s))
             await _play(plan, watch, daemon, say, clock)
-            await asyncio.to_thread(watch.poll, (), clock.now_ns() / 1e9)
+            await asyncio.to_thread(watch.poll, (), _failing(plan, clock.now_ns()), clock.now_ns() / 1e9)
             return compare([injected(f) for f in plan.faults], list(watch.found.values()))
         finally:
             watch.close()
@@ -117,7 +119,8 @@ async def _play(plan: DemoPlan, watch: Watch, daemon: Child, say: Say, clock: Cl
             if not daemon.running():
                 raise RunFailed(f"the daemon ended with {daemon.returncode}: {daemon.log_tail()}")
             suspects = [f.lines[0] for f in plan.faults if f.kind == "down" and f.active]
-            await asyncio.to_thread(watch.poll, suspects, clock.now_ns() / 1e9)
+            now_ns = clock.now_ns()
+            await asyncio.to_thread(watch.poll, suspects, _failing(plan, now_ns), now_ns / 1e9)
             await clock.sleep(POLL_S)
 
     tasks = [
@@ -137,6 +140,13 @@ async def _play(plan: DemoPlan, watch: Watch, daemon: Child, say: Say, clock: Cl
         await asyncio.gather(*tasks, return_exceptions=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+def _failing(plan: DemoPlan, now_ns: int) -> int:
+    """How many lines may rightly be down: those of the faults at work, or healed a short while ago."""
+    since_ns = now_ns - int(AFTER_S * 1e9)
+    broken = [f for f in plan.faults if f.active or (f.healed_ns is not None and f.healed_ns >= since_ns)]
+    return len({line for fault in broken if fault.kind in TAKES_DOWN for line in fault.lines})
 
 
 @contextlib.asynccontextmanager

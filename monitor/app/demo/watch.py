@@ -1,5 +1,6 @@
 """Watches a running daemon through its API, as anybody could, and says each news in one readable line."""
 
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -13,6 +14,8 @@ from monitor.clock import parse_time
 
 Say = Callable[[str], None]
 TRIES = 5
+PATIENCE = 3  # polls
+WIDTH, INDENT = 120, " " * 29
 
 
 def _seconds(text: str) -> float:
@@ -29,6 +32,7 @@ class Watch:
         self._say = say
         self._zero_s = zero_s
         self._status: dict[str, str] = {}
+        self._beyond = 0  # polls in a row with more lines down than the faults explain
         self.found: dict[str, Found] = {}
 
     def close(self) -> None:
@@ -55,8 +59,9 @@ class Watch:
         except httpx.HTTPError:
             return False
 
-    def poll(self, suspects: Sequence[str], now_s: float) -> None:
-        """Take in what is new. `suspects`: line_ids whose own state is asked for."""
+    def poll(self, suspects: Sequence[str], failing: int, now_s: float) -> None:
+        """Take in what is new. `suspects`: line_ids whose own state is asked for; `failing`: how many lines may be down
+        because of what was injected."""
         for incident in self.get("/api/v1/incidents", status="all", limit=200)["items"]:
             if incident["status"] != "suspected":
                 self._incident(incident, now_s)
@@ -64,6 +69,20 @@ class Watch:
             self._flag(flag, now_s)
         for line_id in suspects:
             self._line(line_id, now_s)
+        self._others(failing, now_s)
+
+    def _others(self, failing: int, now_s: float) -> None:
+        """Lines that are down although nobody broke them are blame too; one lost confirmation is waited for."""
+        tops = self.get("/api/v1/elements")["items"]
+        down = sum(top["down"] for top in tops)
+        self._beyond = self._beyond + 1 if down > failing else 0
+        if self._beyond != PATIENCE:
+            return
+        where = " and ".join(top["path"] for top in tops if top["down"])
+        text = f"{down} lines are said to be down where at most {failing} can be"
+        ref = f"beyond|{now_s:.0f}"
+        self.found[ref] = Found(ref, "down", "lines", where, frozenset(), now_s, now_s, text)
+        self._news(f"{'DOWN':10} {text} ({where})", now_s)
 
     def _incident(self, incident: dict[str, Any], now_s: float) -> None:
         ref, status, scope = incident["incident_id"], incident["status"], incident["scope"]
@@ -90,8 +109,9 @@ class Watch:
         if new:
             word = {"open": incident["kind"].upper(), "recovering": "recovering", "resolved": "resolved"}[status]
             reach = f"{incident['lines_affected']} of {incident['lines_at_risk']} lines"
-            because = f"  {text}" if status == "open" else ""
-            self._news(f"{word:10} {scope['kind']} {scope['name']}  {reach}{because}", now_s)
+            self._news(f"{word:10} {scope['kind']} {scope['name']}  {reach}", now_s)
+            if status == "open":
+                self._say(textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT))
 
     def _flag(self, flag: dict[str, Any], now_s: float) -> None:
         ref = f"{flag['subject']}|{flag['kind']}|{flag['started_at']}"
