@@ -44,6 +44,8 @@ def lookup(
     else:
         for line in _verdict(answer, language):
             out.write(line + "\n")
+    if not answer["matches"]:
+        err.write(_clean(f"nothing is known by {key!r}: give a line id, customer id, phone, address or IP") + "\n")
     return 0 if answer["line"] else 2
 
 

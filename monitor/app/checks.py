@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import NamedTuple
 
+from monitor.app import secrets
 from monitor.app.settings import Settings
 from monitor.clock import SystemClock
 from monitor.inventory import Bindings, Observability
@@ -25,7 +26,8 @@ class Checked(NamedTuple):
 
 async def run_checks(settings: Settings) -> list[Checked]:
     """In the order of the configuration file; those of a part that is not enabled are left out."""
-    results = [Checked("configuration", True, "valid"), check_inventory(settings), check_folder(settings)]
+    results = [Checked("configuration", True, "valid"), *check_secrets(settings)]
+    results += [check_inventory(settings), check_folder(settings)]
     waiting: list[Awaitable[list[Checked]]] = []
     if settings.store.engine == "influxdb":
         waiting.append(check_influxdb(settings))
@@ -39,6 +41,11 @@ async def run_checks(settings: Settings) -> list[Checked]:
     if settings.icmp.enabled:  # last: it may enter another network namespace
         results += check_icmp(settings)
     return results
+
+
+def check_secrets(settings: Settings) -> list[Checked]:
+    """A line for each secret or certificate that cannot be read; none when all can."""
+    return [Checked("secrets", False, text) for text in secrets.problems(settings)]
 
 
 def check_inventory(settings: Settings) -> Checked:

@@ -6,7 +6,7 @@ Relative paths (`file`, `folder`, `*_file`) are relative to the configuration fi
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -103,22 +103,52 @@ def _explain(message: str, path: Path, text: str) -> InputProblem:
         what = "is not a setting"
         if re.fullmatch(r"(.*_)?(token|password|secret|key)", unknown[1]):
             what = f"a secret never stands in the file: use {unknown[1]}_file or {unknown[1]}_env"
-    return InputProblem(str(path), _line_of(text, parts), ".".join(parts), what)
+    elif named := _named(what, parts, text):
+        parts.append(named)
+    shown = ".".join(part for part in parts if not part.isdigit())
+    return InputProblem(str(path), _line_of(text, parts), shown, what)
+
+
+def _named(what: str, parts: list[str], text: str) -> str:
+    """The setting that a struct's own complaint is about: the first of its fields that the words name, one that
+    stands in the file before one that does not; "" when the words name none."""
+    fields = _fields_at(parts)
+    words = [word for word in re.findall(r"[a-z][a-z0-9_]*", what) if word in fields]
+    given = [word for word in words if _line_of(text, [*parts, word]) != _line_of(text, parts)]
+    return next(iter(given or words), "")
+
+
+def _fields_at(parts: list[str]) -> frozenset[str]:
+    """Names of the settings of the table at this place; empty when there is none."""
+    kind: Any = Settings
+    for part in (name for name in parts if not name.isdigit()):
+        hints = get_type_hints(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else {}
+        kind = hints.get(part)
+        while inner := [a for a in get_args(kind) if isinstance(a, type) and issubclass(a, msgspec.Struct)]:
+            kind = inner[0]
+    is_table = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    return frozenset(field.name for field in msgspec.structs.fields(kind)) if is_table else frozenset()
 
 
 def _line_of(text: str, parts: list[str]) -> int:
-    """The line of a setting (or of the nearest table that holds it), 0 if it cannot be told."""
-    best, table = 0, ""
+    """The line of a setting (or of the nearest table that holds it), 0 if it cannot be told. A number in `parts`
+    counts the tables of an array."""
+    best, table, seen = 0, "", -1
     names = [part for part in parts if not part.isdigit()]
+    wanted = next((int(part) for part in parts if part.isdigit()), None)
     for number, line in enumerate(text.splitlines(), 1):
-        if head := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
-            table = head[1].replace(" ", "")
-            if names and table.split(".") == names[: table.count(".") + 1]:
+        if head := re.match(r"\s*\[(\[?)\s*([^\]]+?)\s*\]", line):
+            table = head[2].replace(" ", "")
+            depth = table.count(".") + 1
+            if head[1] and table.split(".") == names[:depth]:
+                seen += 1
+            if names and table.split(".") == names[:depth] and (wanted is None or not head[1] or seen <= wanted):
                 best = number
         elif (
             names
             and re.match(rf'\s*"?{re.escape(names[-1])}"?\s*=', line)
             and (table.split(".") == names[:-1] or (not table and len(names) == 1))
+            and (wanted is None or seen in (-1, wanted))
         ):
             return number
     return best

@@ -55,7 +55,9 @@ async def test_lookup_without_one_line(isp: Provider) -> None:
     assert code == 2
     assert "L002" in out
     assert "Muster" not in out
-    assert (await run(client.lookup, "nobody", isp.url, isp.keys["agent"]))[0] == 2
+    code, out, err = await run(client.lookup, "nobody", isp.url, isp.keys["agent"])
+    assert code == 2
+    assert err.startswith("nothing is known by 'nobody'")
 
 
 async def test_terminal_is_not_told_what_to_do(isp: Provider, tmp_path: Path, inventory: Inventory) -> None:

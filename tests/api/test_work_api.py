@@ -285,6 +285,12 @@ async def test_events_of_outside_systems(isp: Provider, http: Clients) -> None:
     rows[1] = {"subject": "group:resolver:", "kind": "resolver_down"}
     refused = await http["probe"].post("/api/v1/events", json=rows)
     assert refused.json()["errors"][0]["field"] == "1.subject"
+    strange = [{"subject": "L000", "kind": "call"}, {"subject": "L999", "kind": "call"}]
+    strange += [{"subject": "element:nowhere", "kind": "alarm_raised"}, {"subject": "group:bng:none", "kind": "call"}]
+    refused = await http["probe"].post("/api/v1/events", json=strange)
+    assert refused.status_code == 422
+    assert [e["field"] for e in refused.json()["errors"]] == ["1.subject", "2.subject", "3.subject"]
+    assert "no such line" in refused.json()["detail"]
     assert [e.kind for e in isp.said] == ["login_rejected"]
     assert isp.said[0].source == "probe"
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from monitor.app import secrets
 from monitor.app.settings import Settings, load_settings
 from monitor.inventory import InputProblems
+from monitor.secret import SecretProblem
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "faultline.example.toml"
 
@@ -42,6 +44,38 @@ def test_wrong_type_names_the_setting(tmp_path: Path) -> None:
 def test_wrong_value_names_the_setting(tmp_path: Path) -> None:
     """A value out of range is refused with what would be right."""
     assert "give debug, info" in problem_of(tmp_path, '[daemon]\nlog_level = "loud"\n')
+
+
+def test_a_wrong_value_names_the_line_of_its_own_setting(tmp_path: Path) -> None:
+    """A value that a part refuses is shown with the line and name of that very setting, also in one of many tables."""
+    text = problem_of(tmp_path, "[icmp]\nenabled = true\ntimeout_s = 1\n\nprobes = 0\n")
+    assert text.startswith("f.toml:5: icmp.probes: ")
+    text = problem_of(tmp_path, '[daemon]\nzone = "Europe/Berlin"\nlog_level = "loud"\n')
+    assert text.startswith("f.toml:3: daemon.log_level: ")
+    good = '[[dns.resolvers]]\nname = "r1"\naddress = "192.0.2.1"\n'
+    text = problem_of(tmp_path, good + '[[dns.resolvers]]\nname = "r2"\naddress = "nowhere"\n')
+    assert text.startswith("f.toml:6: dns.resolvers.address: ")
+    # What does not stand in the file is named with the nearest table.
+    text = problem_of(tmp_path, "[alerts.slack]\nenabled = true\n")
+    assert text.startswith("f.toml:1: alerts.slack.channel: ")
+
+
+def test_secrets_are_read_before_anything_starts(tmp_path: Path) -> None:
+    """A secret or certificate of an enabled part that cannot be read is named at once; others are not looked at."""
+    (tmp_path / "empty").write_text("")
+    file = tmp_path / "f.toml"
+    file.write_text(
+        '[cpe]\nenabled = true\npassword_file = "none"\n[alerts.slack]\ntoken_file = "none-either"\n'
+        '[api]\ntls_cert_file = "empty"\ntls_key_file = "gone"\n'
+    )
+    found = secrets.problems(load_settings(file))
+    assert [text.partition(":")[0] for text in sorted(found)] == [
+        "api.tls_cert_file",
+        "api.tls_key_file",
+        "cpe.password_file",
+    ]
+    with pytest.raises(SecretProblem, match="and 2 more"):
+        secrets.require(load_settings(file))
 
 
 def test_broken_toml_names_the_line(tmp_path: Path) -> None:

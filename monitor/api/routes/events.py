@@ -13,11 +13,13 @@ from monitor.api.context import Api, answer, given_time, problems
 from monitor.api.granted import PlansMaintenance, ReadsMaintenance, SendsEvents
 from monitor.api.problems import Problem
 from monitor.clock import NS, number_to_ns, parse_time, rfc3339
-from monitor.records import EVENT_KINDS, Event, EventKind, parse_subject
+from monitor.inventory import Inventory
+from monitor.records import EVENT_KINDS, Event, EventKind, Subject, parse_subject
 
 KEPT_S = 30 * 86400
 LONGEST_S = 14 * 86400
 BATCH = 5_000
+NAMED = 100  # wrong rows that an answer names
 # Said by people through endpoints of their own, which check more and write down who it was.
 BY_PEOPLE = frozenset({"ack", "note", "etr", "resolve", "maintenance_start", "maintenance_end"})
 
@@ -97,7 +99,17 @@ def routes(api: Api) -> APIRouter:
         given = body if isinstance(body, list) else [body]
         if len(given) > BATCH:
             raise Problem(413, f"at most {BATCH} events at once")
-        made = [_event(one, i, who, services.clock.now_ns()) for i, one in enumerate(given)]
+        made: list[Event] = []
+        wrong: list[dict[str, str]] = []
+        inventory, now_ns = services.inventory(), services.clock.now_ns()
+        for i, one in enumerate(given):
+            try:
+                made.append(_event(one, who, inventory, now_ns))
+            except _Refused as error:
+                wrong.append({"field": f"{i}.{error.field}", "message": error.message})
+        if wrong:
+            more = f" (and {len(wrong) - 1} more; none was taken)" if len(wrong) > 1 else ""
+            raise Problem(422, f"{wrong[0]['field']}: {wrong[0]['message']}{more}", errors=wrong[:NAMED])
         accepted = repeated = 0
         for event in made:
             if event.event_id and await to_thread.run_sync(state.known_event, event.event_id) is not None:
@@ -142,27 +154,45 @@ def _shown(event: Event, ended: Event | None, now_ns: int) -> m.MaintenanceOut:
     )
 
 
-def _event(given: m.EventIn, index: int, who: Principal, now_ns: int) -> Event:
-    """Raises Problem 422 that names the row."""
+class _Refused(Exception):
+    """What is wrong with one row."""
 
-    def wrong(field: str, message: str) -> Problem:
-        return Problem(422, f"{index}.{field}: {message}", errors=[{"field": f"{index}.{field}", "message": message}])
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
 
+
+def _event(given: m.EventIn, who: Principal, inventory: Inventory, now_ns: int) -> Event:
+    """Raises _Refused."""
     if given.kind not in EVENT_KINDS:
-        raise wrong("kind", "is not a kind of events.csv")
+        raise _Refused("kind", "is not a kind of events.csv")
     if given.kind in BY_PEOPLE:
-        raise wrong("kind", f"{given.kind} has an endpoint of its own")
+        raise _Refused("kind", f"{given.kind} has an endpoint of its own")
     try:
-        parse_subject(given.subject)
+        subject = parse_subject(given.subject)
     except ValueError as error:
-        raise wrong("subject", str(error)) from None
+        raise _Refused("subject", str(error)) from None
+    if not _known(subject, inventory):
+        raise _Refused("subject", f"there is no such {subject.kind} in the inventory")
     try:
         at = given.at
         at_ns = now_ns if at is None else parse_time(at) if isinstance(at, str) else number_to_ns(at)
     except (ValueError, OverflowError) as error:
-        raise wrong("at", str(error)) from None
+        raise _Refused("at", str(error)) from None
     if at_ns > now_ns + 3600 * NS or at_ns < now_ns - 7 * 86400 * NS:
-        raise wrong("at", "lies in the future or more than a week back")
+        raise _Refused("at", "lies in the future or more than a week back")
     # One system's numbers are not another's.
     event_id = f"{who.name}:{given.event_id}" if given.event_id else ""
     return Event(at_ns, given.subject, cast(EventKind, given.kind), given.value, who.name, event_id=event_id)
+
+
+def _known(subject: Subject, inventory: Inventory) -> bool:
+    """Resolvers, sources and incidents need not be in the inventory."""
+    if subject.kind == "line":
+        return inventory.index_of(subject.name) is not None
+    if subject.kind == "element":
+        return inventory.elements.index_of(subject.name) is not None
+    if subject.kind == "group" and subject.group != "resolver":
+        return inventory.groups.index_of(f"{subject.group}:{subject.name}") is not None
+    return True

@@ -17,11 +17,13 @@ def run(config: Path) -> int:
     import sys
 
     from monitor.api import ListenProblem
+    from monitor.app import secrets
     from monitor.app.errors import RunFailed
     from monitor.app.settings import load_settings
     from monitor.store.problems import StoreProblem
 
     settings = load_settings(config)
+    secrets.require(settings)
     logging.basicConfig(
         level=settings.daemon.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
