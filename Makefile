@@ -76,7 +76,7 @@ bench-store: setup
 	$(ENV)/python benchmarks/store/bench.py $(ARGS)
 
 bench-correlation: setup
-	$(ENV)/python benchmarks/correlation_accuracy/run.py $(ARGS)
+	$(ENV)/python -m benchmarks.correlation_accuracy.run $(ARGS)
 
 bench-api: setup
 	$(ENV)/python benchmarks/api/lookup_rate.py $(ARGS)

@@ -18,7 +18,8 @@ FOREVER = 1 << 62
 class Case:
     """One truth or one incident. Times in ns UTC; an incident that is not over ends at FOREVER.
 
-    `intervals`: (line_id, down from, to), the whole case for every line where the file has none.
+    `intervals`: (line_id, down from, to), the whole case for every line where the file has none. `cause` and
+    `confidence` (0..1) are what the file says; no figure of the score depends on them.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Case:
     detected_ns: int | None
     lines: frozenset[str]
     intervals: tuple[tuple[str, int, int], ...]
+    cause: str = ""
+    confidence: float | None = None
 
     def overlaps(self, other: "Case") -> bool:
         """In time; touching counts."""
@@ -121,7 +124,18 @@ def _case(text: str, name_field: str, end_field: str, file: str, line: int) -> C
         detected_ns=None if end_field == "ended_at" else read.time("detected_at", row.get("detected_at")),
         lines=frozenset(lines),
         intervals=_intervals(read, lines, start, end),
+        cause=str(row.get("cause") or ""),
+        confidence=_confidence(read),
     )
+
+
+def _confidence(read: _Row) -> float | None:
+    value = read.row.get("confidence")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise read.wrong("confidence", f"{value!r} is not a number from 0 to 1")
+    return float(value)
 
 
 def _scope(read: _Row) -> tuple[str, str]:

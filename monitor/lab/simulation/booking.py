@@ -30,6 +30,13 @@ class Booking:
         self._end = end_ns
         self._booked: list[Booked] = []
 
+    def booked_since(self, count: int) -> list[Booked]:
+        """What was booked after the first `count` bookings."""
+        return self._booked[count:]
+
+    def __len__(self) -> int:
+        return len(self._booked)
+
     def find(
         self, exchanges: npt.NDArray[np.integer], duration_ns: int, rng: np.random.Generator, alone: bool = False
     ) -> int:

@@ -27,6 +27,12 @@ class RunSize(msgspec.Struct, frozen=True):
     interval_s: float
     plan: str = "standard"
     missing: tuple[str, ...] = ()  # scenarios that found no room
+    happenings: tuple[tuple[str, str, str, str], ...] = ()  # (scenario, what, from, to) of all that was placed
+
+
+def happenings_of(world: World) -> tuple[tuple[str, str, str, str], ...]:
+    placed = sorted(world.happenings, key=lambda h: (h.start_ns, h.scenario, h.what))
+    return tuple((h.scenario, h.what, rfc3339(h.start_ns), rfc3339(h.end_ns)) for h in placed)
 
 
 def write_inventory(network: Network, path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.clock import parse_time
 from monitor.lab.simulation.background import add_background
-from monitor.lab.simulation.files import RunSize, write_events, write_inventory, write_truth
+from monitor.lab.simulation.files import RunSize, happenings_of, write_events, write_inventory, write_truth
 from monitor.lab.simulation.network import generate
 from monitor.lab.simulation.observations import round_ns, rounds_of, write_observations
 from monitor.lab.simulation.plan import PLANS
@@ -71,7 +71,8 @@ def simulate(
     write_inventory(network, out / "inventory.csv")
     events = write_events(world, out / "events.csv")
     truths = write_truth(world, out / "truth.jsonl")
-    size = RunSize(scenario, lines, rounds * interval_s / 3600, seed, interval_s, plan, tuple(missing))
+    hours = rounds * interval_s / 3600
+    size = RunSize(scenario, lines, hours, seed, interval_s, plan, tuple(missing), happenings_of(world))
     (out / "simulation.json").write_bytes(msgspec.json.format(msgspec.json.encode(size), indent=2) + b"\n")
     rows = write_observations(world, downtimes, out / "observations.parquet", progress)
     return Simulated(rows, events, truths, tuple(missing))

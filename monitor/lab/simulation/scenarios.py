@@ -7,7 +7,7 @@ import numpy as np
 from monitor.lab.simulation import complex_faults, faults, traps
 from monitor.lab.simulation.booking import Booking, NoRoom
 from monitor.lab.simulation.stage import Stage
-from monitor.lab.simulation.world import HOUR, World
+from monitor.lab.simulation.world import HOUR, Happening, World
 
 Scenario = Callable[[Stage], None]
 BENIGN: tuple[Scenario, ...] = (
@@ -59,8 +59,13 @@ def place(world: World, scenario: str) -> list[str]:
     for number, (name, one) in enumerate(_programme(world, scenario)):
         stage = Stage(world, booking, world.rng(20, number))
         for attempt in range(ATTEMPTS):
+            before = len(booking)
             try:
                 one(stage)
+                # Some take no place of their own: the nights, which are the same for everybody.
+                times = [(b.start_ns, b.end_ns) for b in booking.booked_since(before)]
+                for start, end in times or [(world.start_ns, world.end_ns)]:
+                    world.happenings.append(Happening(name, one.__name__, start, end))
                 break
             except NoRoom as error:
                 if attempt == ATTEMPTS - 1:

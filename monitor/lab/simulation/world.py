@@ -53,6 +53,16 @@ class Said:
     value: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that was placed, fault or benign, with the time booked for it: for whoever asks why an incident is."""
+
+    scenario: str
+    what: str
+    start_ns: int
+    end_ns: int
+
+
 @dataclass(slots=True, eq=False)
 class Fault:
     """One truth: what really failed, from when to when, and the lines it really hit.
@@ -85,6 +95,7 @@ class World:
     slowdowns: list[Slowdown] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    happenings: list[Happening] = field(default_factory=list)
     cut_nodes: list[tuple[int, int, int]] = field(default_factory=list)
     cut_references: list[tuple[str, int, int]] = field(default_factory=list)
     blind: list[tuple[int, int]] = field(default_factory=list)  # the prober sees nothing
