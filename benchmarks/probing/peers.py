@@ -32,12 +32,12 @@ def columns(targets: list[str]) -> list[str]:
     import numpy as np
 
     from collectors.icmp.engine import Engine
-    from collectors.icmp.oneshot import read_targets
+    from collectors.icmp.listing import read_targets
     from collectors.icmp.opening import open_lanes
 
     global own_cpu_s
     engine = Engine(open_lanes("auto", "", "", int(TIMEOUT_S * 1e9))[0])
-    engine.use_table(read_targets("-", iter(targets)))
+    engine.use_table(read_targets("-", io.BytesIO("\n".join(targets).encode())))
     before = time.process_time()
     engine.add(np.arange(len(targets), dtype=np.int32), probes=1, rate_pps=1e6, spacing_ns=0)
     found = []

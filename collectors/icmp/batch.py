@@ -20,9 +20,11 @@ from collectors.icmp.siphash import U64
 from collectors.icmp.transport import BATCH, BLOCK, RECEIVE, Received, Stamps
 
 MSG_DONTWAIT = 0x40
-ROOM = 128  # an IPv4 header with options is 60 bytes, ours 24
+ROOM = 96  # an IPv4 header with options is 60 bytes, ours 24
 CONTROL = 64
 STAMP_SIZE = 32
+# What a read says when there is nothing to read, or when an earlier packet could not be delivered.
+NOTHING = (0, errno.EAGAIN, errno.EINTR, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED)
 
 _HEADER = np.dtype(
     {
@@ -76,15 +78,14 @@ def _headers(count: int, address: npt.NDArray[Any], data: npt.NDArray[Any], size
     return headers, vectors
 
 
-class BatchTransport:
+class BatchTransport(sockets.OnSocket):
     """ICMP of one family over one socket, in batches."""
 
     wakes = False
 
     def __init__(self, sock: socket.socket, family: int, raw: bool, stamps: Stamps | None = None) -> None:
-        self.family = family
-        self._sock = sock
-        self._raw = raw
+        super().__init__(sock, family, raw)
+        self._fd = sock.fileno()
         self._stamps = stamps or Stamps()
         libc = _libc()
         self._sendmmsg, self._recvmmsg = libc.sendmmsg, libc.recvmmsg
@@ -98,25 +99,19 @@ class BatchTransport:
         self._to = np.zeros(BLOCK, layout)
         self._to["family"] = sock.family
         self._out, self._out_vectors = _headers(BLOCK, self._to, self.packets, PACKET_SIZE)
+        self._out_at = self._out.ctypes.data
 
         self._data = np.zeros((RECEIVE, ROOM), np.uint8)
         self._from = np.zeros(RECEIVE, layout)
         self._in, self._in_vectors = _headers(RECEIVE, self._from, self._data, ROOM)
+        self._in_at = self._in.ctypes.data
+        self._held = 0  # packets that were read and not looked at
         self._control = np.zeros(RECEIVE, _STAMP)
         self._in["control"] = self._control.ctypes.data + np.arange(RECEIVE, dtype=np.uint64) * np.uint64(CONTROL)
         self._in["controllen"] = CONTROL
         # The same bytes seen with and without the usual 20 bytes of IP header before them.
         self._ip = 20 if raw and family == 4 else 0
         self._view = np.ndarray((RECEIVE,), PACKET, self._data, self._ip, (ROOM,))
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def use_idents(self, idents: tuple[int, ...]) -> int:
-        if not self._raw:
-            return int(self._sock.getsockname()[1])
-        sockets.attach_filter(self._sock, self.family, idents)
-        return idents[0]
 
     def send(self, first: int, count: int, high: U64, low: U64) -> tuple[int, int]:
         to = self._to[first : first + count]
@@ -126,8 +121,8 @@ class BatchTransport:
         done = 0
         while done < count:
             want = min(BATCH, count - done)
-            at = self._out.ctypes.data + (first + done) * _HEADER.itemsize
-            sent = self._sendmmsg(self._sock.fileno(), at, want, MSG_DONTWAIT)
+            at = self._out_at + (first + done) * _HEADER.itemsize
+            sent = self._sendmmsg(self._fd, at, want, MSG_DONTWAIT)
             if sent < 0:
                 code = ctypes.get_errno()
                 if code == errno.EINTR:
@@ -136,13 +131,22 @@ class BatchTransport:
             done += sent
         return done, 0
 
-    def receive(self) -> Received | None:
-        count = self._recvmmsg(self._sock.fileno(), self._in.ctypes.data, RECEIVE, MSG_DONTWAIT, None)
-        if count <= 0:
-            code = ctypes.get_errno() if count < 0 else 0
-            if code in (0, errno.EAGAIN, errno.EINTR, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ECONNREFUSED):
-                return None
+    def collect(self) -> None:
+        room = RECEIVE - self._held
+        if not room:
+            return
+        at = self._in_at + self._held * _HEADER.itemsize
+        count = self._recvmmsg(self._fd, at, room, MSG_DONTWAIT, None)
+        if count > 0:
+            self._held += count
+        elif count < 0 and (code := ctypes.get_errno()) not in NOTHING:
             raise OSError(code, f"the ICMP socket cannot be read: errno {code}")
+
+    def receive(self) -> Received | None:
+        self.collect()
+        count, self._held = self._held, 0
+        if not count:
+            return None
         head, control, source = self._in[:count], self._control[:count], self._from[:count]
         stamped = (control["type"] == sockets.SO_TIMESTAMPNS) & (head["controllen"] >= STAMP_SIZE)
         stamps = np.where(stamped, control["s"] * 1_000_000_000 + control["ns"], 0)
@@ -170,12 +174,6 @@ class BatchTransport:
         head["namelen"] = self._from.itemsize
         head["controllen"] = CONTROL
         return got if keep.all() else _select(got, keep)
-
-    def drops(self) -> int:
-        return sockets.drops(self._sock)
-
-    def close(self) -> None:
-        self._sock.close()
 
 
 def _select(got: Received, keep: npt.NDArray[np.bool_]) -> Received:

@@ -212,8 +212,7 @@ class Engine:
         expiries = [at for lane in self.lanes.values() if (at := lane.expires_ns()) is not None]
         hand_out = [self._handed_ns[job.number] + _hand_out_ns(job) for job in self.jobs]
         soonest = min([*due, *expiries, *hand_out], default=None)
-        tick_ns = min((job.tick_ns for job in self.jobs), default=TICK_NS[0])
-        return None if soonest is None else max(soonest, self._ticked_ns + tick_ns)
+        return None if soonest is None else max(soonest, self._ticked_ns + TICK_NS)
 
     def close(self) -> None:
         for lane in self.lanes.values():

@@ -26,9 +26,11 @@ from monitor.records.rounds import F32, I32, I64, U16
 
 FULL = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)  # there is no room just now
 PATIENCE = 25  # times a full socket is waited for, a millisecond each, before a probe is given up
-DRAIN_AFTER = 2 * BATCH  # probes; a socket buffer of the system's least size holds some 250 replies
+CHUNK = 1024  # probes sent before the replies are looked at: what numpy costs a call is paid once for all of them
+COLLECT_AFTER = 2 * BATCH  # probes sent before the socket is emptied; its least size holds some 250 replies
 DRAINS = 64  # bounds one drain against a flood
 IDLE_NS = 1_000_000_000
+_ODD = 2 * np.arange(BATCH) + 1
 LEAST_MS = np.float32(0.001)  # a reply took some time: 0 would read as none
 
 
@@ -64,6 +66,9 @@ class Lane:
         self._used = BLOCK
         self._rotated_ns = 0
         self.rotate()
+        for _ in range(DRAINS):  # strangers' replies that came before the filter was there
+            if transport.receive() is None:
+                break
 
     def rotate(self) -> None:
         """Take a new random identifier (some firewalls block one that is seen too long); the last one still counts."""
@@ -83,27 +88,35 @@ class Lane:
     def send(self, job: int, rows: I32, probe: int, high: U64, low: U64, between: Callable[[], None]) -> I64:
         """Probe these addresses for rows of a job. Returns when each was sent, int64 [n] ns, 0 where it could not be.
 
-        `between` is called after every `DRAIN_AFTER` of them, to read what has come back meanwhile.
+        `between` is called after every `CHUNK` of them, to look at what has come back meanwhile.
         """
         at_ns = np.zeros(len(rows), np.int64)
-        done, drained, patience = 0, 0, PATIENCE
+        done = 0
         while done < len(rows):
             if self._used >= BLOCK:
                 self._prepare()
-            count = min(BATCH, len(rows) - done, BLOCK - self._used)
-            part = slice(done, done + count)
+            part = slice(done, done + min(CHUNK, len(rows) - done, BLOCK - self._used))
+            self._send_some(at_ns[part], high[part], low[part])
+            self._enter(job, rows[part], probe, at_ns[part], high[part], low[part])
+            done = part.stop
+            between()
+        return at_ns
+
+    def _send_some(self, at_ns: I64, high: U64, low: U64) -> None:
+        """Send to each of these from the prepared packet `_used` on; `at_ns` is filled in for those that went out."""
+        done, slot, unread, patience = 0, self._used, 0, PATIENCE
+        while done < len(at_ns):
+            count = min(BATCH, len(at_ns) - done)
             before = self._now_ns()
-            sent, code = self.transport.send(self._used, count, high[part], low[part])
+            sent, code = self.transport.send(slot, count, high[done : done + count], low[done : done + count])
             after = self._now_ns()
             if sent:
                 # The kernel sends them one after the other: a stamp before or after the call would be off by a batch.
-                stamps = before + ((after - before) * (2 * np.arange(sent) + 1)) // (2 * sent)
-                at_ns[done : done + sent] = stamps
-                self._enter(job, rows[done : done + sent], probe, stamps, high, low, done)
-                done, patience = done + sent, PATIENCE
-            if code or done - drained >= DRAIN_AFTER:
-                between()
-                drained = done
+                at_ns[done : done + sent] = before + ((after - before) * _ODD[:sent]) // (2 * sent)
+                done, slot, unread, patience = done + sent, slot + sent, unread + sent, PATIENCE
+            if code or unread >= COLLECT_AFTER:
+                self.transport.collect()
+                unread = 0
             if not code:
                 continue
             if code in FULL and patience:
@@ -113,13 +126,14 @@ class Lane:
             # This one cannot be sent; those after it may.
             self.counts[f"send_{errno.errorcode.get(code, str(code))}"] += 1
             done += 1
-        return at_ns
 
-    def _enter(self, job: int, rows: I32, probe: int, at_ns: I64, high: U64, low: U64, first: int) -> None:
+    def _enter(self, job: int, rows: I32, probe: int, at_ns: I64, high: U64, low: U64) -> None:
+        if not at_ns.all():  # what was not sent has used up no packet
+            out = at_ns > 0
+            rows, at_ns, high, low = rows[out], at_ns[out], high[out], low[out]
         count = len(rows)
         nonces = self._nonces[self._used : self._used + count]
-        part = slice(first, first + count)
-        self.window.push(job, rows, probe, at_ns, nonces, high[part], low[part])
+        self.window.push(job, rows, probe, at_ns, nonces, high, low)
         self._used += count
 
     def _wait(self) -> None:
@@ -138,7 +152,7 @@ class Lane:
             got = self.transport.receive()
             if got is not None:
                 self.counts["foreign"] += got.strange
-                if (replies := self._judge(got)) is not None:
+                if len(got.type) and (replies := self._judge(got)) is not None:
                     accepted.append(replies)
             if got is None or len(got.type) + got.strange < RECEIVE:
                 self._drained_ns = started

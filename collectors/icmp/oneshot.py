@@ -5,12 +5,9 @@ Out: a line per address in the order of the input, written as soon as its fate i
 address that may not be probed refuses the whole list before anything is sent.
 """
 
-import ipaddress
-import json
+import io
 import sys
 import time
-from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -19,8 +16,8 @@ import numpy as np
 
 from collectors.icmp.engine import Engine, Table
 from collectors.icmp.job import Job, Results
+from collectors.icmp.listing import BadList, Rows, read_targets, write_rows
 from collectors.icmp.opening import open_lanes
-from monitor.inventory.address import AddressRules, parse_address
 from monitor.records.rounds import F32, U16
 
 DEFAULT_RATE_PPS = 1000.0
@@ -28,33 +25,6 @@ DEFAULT_TIMEOUT_S = 1.0
 SPACING_S = 1.0  # between two probes of one address
 COUNT_MAX = 1000
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-
-
-class BadList(ValueError):
-    """The list cannot be probed; the text names the file, the row and what is wrong."""
-
-
-def read_targets(name: str, lines: Iterator[str], only6: bool = False) -> Table:
-    """The addresses in `lines`. Raises BadList for the first that is none, or may not be probed."""
-    rules = AddressRules()
-    family, high, low = array("B"), array("Q"), array("Q")
-    for row, line in enumerate(lines, 1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        raw = parse_address(text) or b""
-        # The rules are slow for a million rows; most addresses are IPv4 of a class that none of them is about.
-        if (len(raw) != 4 or not 0 < raw[0] < 224) and (wrong := rules.refuse(text)):
-            raise BadList(f"{name}: row {row}: address: {wrong}")
-        if only6 and len(raw) == 4:
-            raise BadList(f"{name}: row {row}: address: {text!r} is IPv4, but --ipv6 was given")
-        family.append(4 if len(raw) == 4 else 6)
-        value = int.from_bytes(raw, "big")
-        high.append(value >> 64)
-        low.append(value & 0xFFFFFFFFFFFFFFFF)
-    if not len(family):
-        raise BadList(f"{name}: there is no address in it")
-    return Table(np.array(family, np.uint8), np.array(high, np.uint64), np.array(low, np.uint64))
 
 
 @dataclass(slots=True)
@@ -102,45 +72,9 @@ class Report:
         end = self._written + int(open_rows[0]) if len(open_rows) else len(self._known)
         rows = slice(self._written, end)
         self._written = end
-        columns = zip(
-            addresses(self._table, rows),
-            self._sent[rows].tolist(),
-            self._received[rows].tolist(),
-            self._rtt[rows].tolist(),
-            strict=True,
-        )
-        write = _json_line if self._json else _text_line
-        self._out.write("".join(write(address, sent, received, rtt) for address, sent, received, rtt in columns))
-
-
-def addresses(table: Table, rows: slice) -> Iterator[str]:
-    columns = (table.family[rows].tolist(), table.high[rows].tolist(), table.low[rows].tolist())
-    for family, high, low in zip(*columns, strict=True):
-        if family == 4:
-            yield f"{low >> 24}.{low >> 16 & 255}.{low >> 8 & 255}.{low & 255}"
-        else:
-            yield str(ipaddress.IPv6Address(high << 64 | low))
-
-
-def _text_line(address: str, sent: int, received: int, rtt: list[float]) -> str:
-    if received:
-        low, median, high = rtt
-        return f"{address} {sent} {received} {1 - received / sent:.3f} {low:.3f} {median:.3f} {high:.3f}\n"
-    return f"{address} {sent} 0 {'1.000' if sent else '-'} - - -\n"
-
-
-def _json_line(address: str, sent: int, received: int, rtt: list[float]) -> str:
-    low, median, high = (round(ms, 3) if received else None for ms in rtt)
-    row = {
-        "address": address,
-        "sent": sent,
-        "received": received,
-        "loss_ratio": round(1 - received / sent, 6) if sent else None,
-        "rtt_min_ms": low,
-        "rtt_median_ms": median,
-        "rtt_max_ms": high,
-    }
-    return json.dumps(row) + "\n"
+        table = Table(self._table.family[rows], self._table.high[rows], self._table.low[rows])
+        for text in write_rows(Rows(table, self._sent[rows], self._received[rows], self._rtt[rows]), self._json):
+            self._out.write(text)
 
 
 def probe(
@@ -234,14 +168,13 @@ def _wrong_option(count: int, rate_pps: float, timeout_s: float) -> str:
 
 def _read(file: str, only6: bool) -> Table:
     if file == "-":
-        return read_targets("-", iter(sys.stdin), only6)
+        raw = getattr(sys.stdin, "buffer", None)  # none where a test or a caller has put something else there
+        return read_targets("-", raw or io.BytesIO(sys.stdin.read().encode()), only6)
     try:
-        with Path(file).open(encoding="utf-8") as lines:
-            return read_targets(file, iter(lines), only6)
+        with Path(file).open("rb") as lines:
+            return read_targets(file, lines, only6)
     except OSError as error:
         raise BadList(f"{file}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise BadList(f"{file}: is not UTF-8 text") from None
 
 
 def _summary(total: Total, seconds: float, engine: Engine) -> str:

@@ -19,28 +19,19 @@ from collectors.icmp.transport import BLOCK, RECEIVE, Received, Stamps
 
 ROOM = 2048
 ANCILLARY = 64
+NOTHING = (errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED, errno.ECONNRESET)
 
 
-class SingleTransport:
+class SingleTransport(sockets.OnSocket):
     """ICMP of one family over one socket, packet by packet."""
 
     wakes = False
 
     def __init__(self, sock: socket.socket, family: int, raw: bool, stamps: Stamps | None = None) -> None:
-        self.family = family
+        super().__init__(sock, family, raw)
         self.packets = np.zeros(BLOCK, PACKET)
-        self._sock = sock
-        self._raw = raw
         self._stamps = stamps or Stamps()
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def use_idents(self, idents: tuple[int, ...]) -> int:
-        if not self._raw:
-            return int(self._sock.getsockname()[1])
-        sockets.attach_filter(self._sock, self.family, idents)
-        return idents[0]
+        self._held: list[tuple[bytes, int, tuple[str, int]]] = []
 
     def send(self, first: int, count: int, high: U64, low: U64) -> tuple[int, int]:
         data = memoryview(self.packets[first : first + count].tobytes())
@@ -52,26 +43,32 @@ class SingleTransport:
                 return i, error.errno or errno.EIO
         return count, 0
 
-    def receive(self) -> Received | None:
-        packets, sources, stamps, strange = [], [], [], 0
-        for _ in range(RECEIVE):
+    def collect(self) -> None:
+        while len(self._held) < RECEIVE:
             try:
                 data, ancillary, _, sender = self._sock.recvmsg(ROOM, ANCILLARY)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
-                if error.errno in (errno.ENETDOWN, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ECONNRESET):
+                if error.errno in NOTHING:
                     break
                 raise
+            self._held.append((data, _stamp(ancillary), sender))
+
+    def receive(self) -> Received | None:
+        self.collect()
+        held, self._held = self._held, []
+        if not held:
+            return None
+        packets, sources, stamps, strange = [], [], [], 0
+        for data, stamp, sender in held:
             read = self._read(data, sender)
             if read is None:
                 strange += 1
                 continue
             packets.append(read[0][:PACKET_SIZE])
             sources.append(read[1].rjust(16, b"\0"))
-            stamps.append(_stamp(ancillary))
-        if not packets:
-            return None
+            stamps.append(stamp)
         table = np.frombuffer(b"".join(packets), PACKET)
         source = np.frombuffer(b"".join(sources), ">u8").reshape(-1, 2).astype(np.uint64)
         return Received(
@@ -96,12 +93,6 @@ class SingleTransport:
         if len(data) < PACKET_SIZE:
             return None
         return data, socket.inet_pton(self._sock.family, sender[0].partition("%")[0])
-
-    def drops(self) -> int:
-        return sockets.drops(self._sock)
-
-    def close(self) -> None:
-        self._sock.close()
 
 
 class WireTransport(SingleTransport):

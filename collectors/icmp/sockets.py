@@ -19,6 +19,8 @@ SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
 SO_ATTACH_FILTER = 26
 SO_MEMINFO = 55
+IP_MTU_DISCOVER = 10
+IP_PMTUDISC_DO = 2
 MEMINFO_DROPS = 8
 CLONE_NEWNET = 0x40000000
 BUFFER_BYTES = 8 << 20
@@ -77,6 +79,9 @@ def _prepare(sock: socket.socket, family: int, raw: bool) -> None:
     sock.setblocking(False)
     if not raw:
         sock.bind(("0.0.0.0" if family == 4 else "::", 0))
+    if family == 4 and sys.platform == "linux":
+        # "Do not fragment": packets of 44 bytes never are, and the kernel need not look for an IP identification.
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
     grow_buffer(sock)
     stamp(sock)
 
@@ -128,3 +133,27 @@ def attach_filter(sock: socket.socket, family: int, idents: tuple[int, ...]) -> 
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
     filter_ = struct.pack("HL", len(program), ctypes.addressof(code))
     sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filter_)
+
+
+class OnSocket:
+    """What every transport does with its socket, however it sends and receives."""
+
+    def __init__(self, sock: socket.socket, family: int, raw: bool) -> None:
+        self.family = family
+        self._sock = sock
+        self._raw = raw
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def use_idents(self, idents: tuple[int, ...]) -> int:
+        if not self._raw:
+            return int(self._sock.getsockname()[1])
+        attach_filter(self._sock, self.family, idents)
+        return idents[0]
+
+    def drops(self) -> int:
+        return drops(self._sock)
+
+    def close(self) -> None:
+        self._sock.close()

@@ -15,7 +15,7 @@ from monitor.records.rounds import I64, U8, U16
 
 BLOCK = 2048  # packets prepared at once; sent in batches, so that a preempted batch is short
 BATCH = 64
-RECEIVE = 512  # packets taken in one go
+RECEIVE = 2048  # packets looked at in one go
 STEP_NS = 2_000_000  # the wall clock drifts by microseconds between two drains: more than this is a jump
 
 
@@ -54,8 +54,15 @@ class Transport(Protocol):
         """
         ...
 
+    def collect(self) -> None:
+        """Empty the socket without looking, up to RECEIVE packets in all; they are held for `receive`.
+
+        Raises OSError if the socket itself is unusable.
+        """
+        ...
+
     def receive(self) -> Received | None:
-        """At most RECEIVE packets; None when nothing waits. Raises OSError if the socket itself is unusable."""
+        """At most RECEIVE packets, first those that are held; None when nothing waits. Raises as `collect`."""
         ...
 
     def drops(self) -> int:

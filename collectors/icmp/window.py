@@ -54,34 +54,44 @@ class Window:
     def capacity(self) -> int:
         return self._capacity
 
-    def slots(self, first: int, count: int) -> I64:
-        """The places of `count` serial numbers from `first` on."""
-        return (np.arange(count) + (first & (self._capacity - 1))) & (self._capacity - 1)
+    def runs(self, first: int, count: int) -> list[slice]:
+        """The places of `count` serial numbers from `first` on: one run of the ring, or two where it wraps."""
+        low = first & (self._capacity - 1)
+        high = low + count
+        if high <= self._capacity:
+            return [slice(low, high)]
+        return [slice(low, self._capacity), slice(0, high - self._capacity)]
 
     def push(self, job: int, rows: I32, probe: int, sent_ns: I64, nonce: U64, high: U64, low: U64) -> None:
         """Enter probes that were sent, in the order of their serial numbers (which go on from `next`)."""
         count = len(rows)
         if len(self) + count > self._capacity:
             self._grow(len(self) + count)
-        at = self.slots(self.next, count)
-        self.state[at] = PENDING
-        self.tainted[at] = False
-        self.job[at] = job
-        self.row[at] = rows
-        self.probe[at] = probe
-        self.sent_ns[at] = sent_ns
-        self.nonce[at] = nonce
-        self.high[at] = high
-        self.low[at] = low
+        done = 0
+        for at in self.runs(self.next, count):
+            part = slice(done, done + at.stop - at.start)
+            self.state[at] = PENDING
+            self.tainted[at] = False
+            self.job[at] = job
+            self.row[at] = rows[part]
+            self.probe[at] = probe
+            self.sent_ns[at] = sent_ns[part]
+            self.nonce[at] = nonce[part]
+            self.high[at] = high[part]
+            self.low[at] = low[part]
+            done = part.stop
         self.next += count
 
     def _grow(self, needed: int) -> None:
-        at = self.slots(self.head, len(self))
-        held = [a[at] for a in self._columns()]
+        old = self.runs(self.head, len(self))
+        held = [np.concatenate([column[at] for at in old]) for column in self._columns()]
         self._make(1 << (needed - 1).bit_length())
-        at = self.slots(self.head, len(self))
-        for column, values in zip(self._columns(), held, strict=True):
-            column[at] = values
+        done = 0
+        for at in self.runs(self.head, len(self)):
+            end = done + at.stop - at.start
+            for column, values in zip(self._columns(), held, strict=True):
+                column[at] = values[done:end]
+            done = end
 
     def _columns(self) -> list[npt.NDArray[np.generic]]:
         ids = (self.state, self.tainted, self.job, self.row, self.probe)
@@ -91,26 +101,31 @@ class Window:
         """Which of these serial numbers are in the table (bool [n]), and their places (int64 [n], 0 where not)."""
         offset = serial - np.uint64(self.head)  # wraps for what is older than the head, and is then too large
         inside = offset < np.uint64(len(self))
-        place = ((offset + np.uint64(self.head)) & np.uint64(self._capacity - 1)).astype(np.int64)
-        return inside, np.where(inside, place, 0)
+        place = (serial & np.uint64(self._capacity - 1)).astype(np.int64)
+        return inside, place if inside.all() else np.where(inside, place, 0)
 
     def taint(self) -> int:
         """Our socket has dropped something: whatever is not answered yet is uncertain. Returns how many."""
-        at = self.slots(self.head, len(self))
-        waiting = at[self.state[at] == PENDING]
-        self.tainted[waiting] = True
-        return len(waiting)
+        count = 0
+        for at in self.runs(self.head, len(self)):
+            waiting = self.state[at] == PENDING
+            self.tainted[at] |= waiting
+            count += int(waiting.sum())
+        return count
 
     def expire(self, before_ns: int) -> Expired | None:
         """Let go of what was sent at or before `before_ns`; the unanswered of these, or None when nothing left."""
         if not len(self) or self.oldest_ns() > before_ns:
             return None
-        at = self.slots(self.head, len(self))
-        count = int(np.searchsorted(self.sent_ns[at], before_ns, "right"))
-        at = at[:count]
-        self.head += count
-        lost = at[self.state[at] == PENDING]
-        return Expired(self.job[lost], self.row[lost], self.probe[lost], self.tainted[lost])
+        lost: list[I64] = []
+        for at in self.runs(self.head, len(self)):
+            count = int(np.searchsorted(self.sent_ns[at], before_ns, "right"))
+            lost.append(np.flatnonzero(self.state[at][:count] == PENDING) + at.start)
+            self.head += count
+            if count < at.stop - at.start:
+                break
+        where = np.concatenate(lost)
+        return Expired(self.job[where], self.row[where], self.probe[where], self.tainted[where])
 
     def oldest_ns(self) -> int:
         """When the oldest probe in the table was sent; only if it is not empty."""

@@ -1,5 +1,7 @@
 """`faultline probe`: one-shot bulk ping."""
 
+import os
+
 import click
 
 
@@ -16,6 +18,7 @@ def probe(count: int, rate: float | None, timeout: float, ipv6: bool, as_json: b
     A line per target in the order of the input: address sent received loss_ratio rtt_min_ms rtt_median_ms rtt_max_ms;
     the total goes to stderr. `sent` counts probes whose fate is known. Names are not resolved.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy's linear algebra starts a thread per core
     from collectors.icmp.oneshot import DEFAULT_RATE_PPS, run_probe
 
     rate_pps = DEFAULT_RATE_PPS if rate is None else rate

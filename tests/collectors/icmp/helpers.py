@@ -79,6 +79,9 @@ class FakeTransport:
             )
         )
 
+    def collect(self) -> None:
+        """What waits stays where it is."""
+
     def receive(self) -> Received | None:
         taken, rows = [], 0
         while self.waiting and rows + len(self.waiting[0].type) <= RECEIVE:  # as many as one call takes

@@ -4,13 +4,18 @@ import io
 import json
 import os
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.icmp.oneshot import BadList, addresses, read_targets, run_probe
+from collectors.icmp.engine import Table
+from collectors.icmp.listing import BadList, Rows, addresses, read_targets, write_rows
+from collectors.icmp.oneshot import run_probe
+from monitor.inventory.address import AddressRules
 from tests.collectors.icmp.helpers import Responder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the simulated network uses Linux sockets")
@@ -67,13 +72,13 @@ def test_a_line_per_address_in_the_order_of_the_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "row"),
     [
-        ("10.0.0.1\nexample.com\n", "row 2: address: 'example.com' is not an IP address (names are not resolved)"),
-        ("224.0.0.1\n", "row 1: address: '224.0.0.1' is not a unicast address"),
-        ("0.0.0.0\n", "row 1: address: '0.0.0.0' is not a unicast address"),
-        ("\n\n255.255.255.255\n", "row 3: address: '255.255.255.255' is not a unicast address"),
-        ("ff02::1\n", "row 1: address: 'ff02::1' is not a unicast address"),
-        ("10.0.0.1 10.0.0.2\n", "row 1: address: '10.0.0.1 10.0.0.2' is not an IP address"),
-        ("# nothing\n", "there is no address in it"),
+        ("10.0.0.1\nexample.com\n", ":2: address: 'example.com' is not an IP address (names are not resolved)"),
+        ("224.0.0.1\n", ":1: address: '224.0.0.1' is not a unicast address"),
+        ("0.0.0.0\n", ":1: address: '0.0.0.0' is not a unicast address"),
+        ("\n\n255.255.255.255\n", ":3: address: '255.255.255.255' is not a unicast address"),
+        ("ff02::1\n", ":1: address: 'ff02::1' is not a unicast address"),
+        ("10.0.0.1 10.0.0.2\n", ":1: address: '10.0.0.1 10.0.0.2' is not an IP address"),
+        ("# nothing\n", ": there is no address in it"),
     ],
 )
 def test_a_bad_row_refuses_the_list(tmp_path: Path, text: str, row: str) -> None:
@@ -82,7 +87,7 @@ def test_a_bad_row_refuses_the_list(tmp_path: Path, text: str, row: str) -> None
     file.write_text(text)
     status, out, err = run(str(file), "/nowhere")
     assert (status, out) == (2, "")
-    assert err.startswith(f"{file}: {row}")
+    assert err.startswith(f"{file}{row}")
     assert err.count("\n") == 1
 
 
@@ -113,11 +118,11 @@ def test_no_network_is_a_failure_at_run_time(tmp_path: Path) -> None:
 def test_addresses_come_out_as_they_went_in(texts: list[str]) -> None:
     """What is read is written the same, whatever mixture of families; what may not be probed is refused."""
     try:
-        table = read_targets("-", iter(f"{text}\n" for text in texts))
+        table = read_targets("-", io.BytesIO("".join(f"{text}\n" for text in texts).encode()))
     except BadList as error:
         assert "is not a unicast address" in str(error)  # noqa: PT017
         return
-    assert list(addresses(table, slice(0, len(texts)))) == texts
+    assert [bytes(row[row > 0]).decode() for row in addresses(table)] == texts
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
@@ -131,3 +136,62 @@ def test_a_long_list_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.split()[0] for line in lines] == texts
     assert all(line.split()[1:4] == ["1", "1", "0.000"] for line in lines)
     assert err.getvalue().startswith("100000 targets, 100000 answered; 100000 probes known, 100000 replies, 0 lost")
+
+
+ROW = st.one_of(
+    st.ip_addresses(v=4).map(str),
+    st.from_regex(r"[0-9]{0,4}(\.[0-9]{0,4}){0,4}", fullmatch=True),
+    st.text("0123456789. #:a\t\r", max_size=20),
+)
+
+
+@given(st.lists(ROW, max_size=8), st.booleans())
+def test_a_row_is_read_as_if_it_stood_alone(rows: list[str], newline: bool) -> None:
+    """Block-wise reading takes and refuses exactly what the strict reading of each row by itself does."""
+    rules = AddressRules()
+    wanted, wrong = [], 0
+    for number, row in enumerate(rows, 1):
+        text = row.partition("#")[0].strip()
+        if text and rules.refuse(text):
+            wrong = number
+            break
+        wanted += [str(ip_address(text))] if text else []
+    data = ("\n".join(rows) + "\n" * newline).encode()
+    try:
+        table = read_targets("-", io.BytesIO(data))
+    except BadList as error:
+        assert str(error).startswith(f"-:{wrong}: " if wrong else "-: there is no address")  # noqa: PT017
+        return
+    assert not wrong
+    assert [bytes(row[row > 0]).decode() for row in addresses(table)] == wanted
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 1), st.floats(0.001, 60_000)), min_size=1),
+    st.booleans(),
+)
+def test_numbers_are_written_as_they_are(results: list[tuple[int, float, float]], as_json: bool) -> None:
+    """Counts, loss and times of any size come out with three decimals; `-`, or null in JSON, stands for none."""
+    n = len(results)
+    sent = np.array([row[0] for row in results], np.uint16)
+    received = np.array([int(row[0] * row[1]) for row in results], np.uint16)
+    rtt = np.array([[row[2]] * 3 for row in results], np.float32)
+    table = Table(np.full(n, 4, np.uint8), np.zeros(n, np.uint64), np.arange(n, dtype=np.uint64) + 0x0A000000)
+    lines = "".join(write_rows(Rows(table, sent, received, rtt), as_json)).splitlines()
+    for line, count, got, ms in zip(lines, sent.tolist(), received.tolist(), rtt[:, 0].tolist(), strict=True):
+        values = list(json.loads(line).values()) if as_json else line.split()
+        values = [None if value == "-" else value for value in values]
+        assert [int(value) for value in values[1:3]] == [count, got]
+        assert (values[3] is None) == (count == 0)
+        assert count == 0 or abs(float(values[3]) - (1 - got / count)) < 0.00051
+        assert all((value is None) == (got == 0) for value in values[4:])
+        assert got == 0 or abs(float(values[5]) - ms) < 0.00051
+
+
+def test_a_million_rows_come_from_a_pipe_in_blocks() -> None:
+    """A row that is cut by the end of a block is put together again, and a mistake in the last row has its number."""
+    rows = [f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}" for i in range(1_000_000)]
+    table = read_targets("-", io.BytesIO("\n".join(rows).encode()))
+    assert np.array_equal(table.low, np.arange(1_000_000, dtype=np.uint64) + 0x0A000000)
+    with pytest.raises(BadList, match=r"^-:1000001: address: 'no.such.name' is not an IP address"):
+        read_targets("-", io.BytesIO("\n".join([*rows, "no.such.name"]).encode()))
