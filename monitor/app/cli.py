@@ -14,6 +14,7 @@ from monitor.app.errors import RunFailed
 # command -> "module:object"; a group of commands counts as one
 COMMANDS = {
     "alerts": "monitor.app.commands.alerts:alerts",
+    "anomalies": "monitor.app.commands.anomalies:anomalies",
     "check": "monitor.app.commands.check:check",
     "demo": "monitor.app.commands.demo:demo",
     "incidents": "monitor.app.commands.ask:incidents",

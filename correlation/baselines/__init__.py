@@ -1,0 +1,1 @@
+"""What is normal for a line, and when that changed."""

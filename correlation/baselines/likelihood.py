@@ -1,0 +1,149 @@
+"""Did the last rows of a line come from another distribution than the rows before? One line per row of the arrays.
+
+Reference: a kernel density over remembered samples of the present regime, so skew, several paths taken in turn, and
+a rounding clock are part of it. Alternative from row k on: a Laplace density with fitted centre and shrunk scale. Both
+are mixed with a broad outlier part, which bounds what a single spike can say. The decision is the generalised
+likelihood ratio, maximised over k (that dates the change), for changes that are large: in ms, against the spread, and
+in rank order (probability that a new sample lies beyond an old one).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+WINDOW = 16  # newest rows kept in order: a change is decided within 15 rows or not at all
+MEMORY = 24  # samples remembered of the regime before them
+QUARTILE = 0.4506  # lower quartile of |difference of two standard normal numbers|
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+B = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What counts as a change. Nats: 2.3 is ten times likelier. None of these is fitted to a network."""
+
+    nats: float = 11.0  # log-likelihood ratio that decides; stands for prior, fitted parameters and many looks
+    least_rows: int = 3  # replies a new regime must show
+    least_before: int = 3  # and the old one
+    least_ms: float = 0.3
+    least_ratio: float = 0.002  # of the centre
+    spreads: float = 2.5  # of the smaller mean absolute deviation of the two regimes
+    rank: float = 0.9  # 2 |P(new > old) - 1/2|
+    wider: float = 3.0  # or: so many times the spread, from `wider_rows` replies on
+    wider_rows: int = 6
+    outlier: float = 0.03  # share of samples that may be anything
+    bandwidth: float = 0.6  # of the short-term spread
+    shrink: float = 1.5  # rows' worth of trust in the known spread
+    broad: float = 2.0  # samples' worth of trust in a density `broad_width` times as wide
+    broad_width: float = 4.0
+    floor_ms: float = 0.05  # clocks and rounding
+    floor_ratio: float = 0.0005
+
+
+@dataclass(frozen=True)
+class Found:
+    """Per line: `nats` (-inf: no change), `rows` of the new regime, centres (ms) and mean absolute deviations."""
+
+    nats: F32
+    rows: I64
+    before_ms: F32
+    after_ms: F32
+    before_spread: F32
+    after_spread: F32
+    short_spread: F32
+
+
+def change(recent: F32, memory: F32, rows: I64, usual_spread: F32, rule: Rule) -> Found:
+    """`recent` [m, 16] oldest first, NaN lost; of these the last `rows` [m] are of the present regime. `memory` [m, 24]
+    its older samples, NaN empty. `usual_spread` [m]: short-term spread the line had in settled regimes, NaN unknown."""
+    count = len(recent)
+    present = np.arange(WINDOW) >= WINDOW - np.minimum(rows, WINDOW)[:, None]
+    x = np.where(present, recent, np.float32(np.nan))
+    good = ~np.isnan(x)
+    value = np.where(good, x, np.float32(0))
+    known = np.sum(~np.isnan(memory), axis=1)
+    everything = np.concatenate([memory, x], axis=1)
+    middle = np.nan_to_num(median(everything))
+    floor = (rule.floor_ms + rule.floor_ratio * middle).astype(np.float32)
+    short = short_spread(everything, middle, usual_spread)
+    width = np.maximum(rule.bandwidth * short, floor)
+    narrow = np.where(
+        np.isnan(usual_spread), width, np.minimum(width, np.maximum(rule.bandwidth * usual_spread, floor))
+    )
+    rare = (rule.outlier / np.maximum(0.5 * middle, 20.0)).astype(np.float32)[:, None]
+    typical = np.float32(1 - rule.outlier)
+    inverse = (1 / width)[:, None, None]
+    near = np.exp(-np.abs(value[:, :, None] - np.where(np.isnan(memory), np.inf, memory)[:, None, :]) * inverse)
+    from_memory = near.sum(axis=2)
+    near = np.exp(-np.abs(value[:, :, None] - np.where(good, x, np.inf)[:, None, :]) * inverse)
+    from_rows = np.cumsum(near, axis=2)
+    before = known[:, None] + np.cumsum(good, axis=1)
+
+    best = np.full(count, -np.inf, np.float32)
+    place = np.zeros(count, np.int64)
+    figures = np.zeros((4, count), np.float32)
+    for k in range(1, WINDOW - rule.least_rows + 1):
+        n, m = before[:, k - 1], good[:, k:].sum(axis=1)
+        may = (rows >= WINDOW - k + 1) & (n >= rule.least_before) & (m >= rule.least_rows)
+        if not may.any():
+            continue
+        old = everything[:, : MEMORY + k]
+        c0, c1 = np.nan_to_num(median(old)), np.nan_to_num(median(x[:, k:]))
+        new, is_good = value[:, k:], good[:, k:]
+        dense = (from_memory[:, k:] + from_rows[:, k:, k - 1]) / (2 * width[:, None])
+        broad_width = (rule.broad_width * width)[:, None]
+        broad = np.exp(-np.abs(new - c0[:, None]) / broad_width) / (2 * broad_width)
+        under_old = typical * (dense + rule.broad * broad) / (n + rule.broad)[:, None] + rare
+        off = np.abs(new - c1[:, None]) * is_good
+        s1 = np.maximum((off.sum(axis=1) + rule.shrink * narrow) / (m + rule.shrink), narrow)
+        under_new = typical * np.exp(-off / s1[:, None]) / (2 * s1[:, None]) + rare
+        nats = np.sum(np.log(under_new / under_old), axis=1, where=is_good)
+        s0 = np.nansum(np.minimum(np.abs(old - c0[:, None]), 8 * width[:, None]), axis=1) / np.maximum(n, 1)
+        gap = np.abs(c1 - c0)
+        large = gap >= np.maximum(rule.least_ms, rule.least_ratio * c0)
+        large &= gap >= rule.spreads * np.minimum(np.maximum(s0, floor), np.maximum(s1, floor))
+        ask = may & (nats > rule.nats) & (nats > best)
+        beyond = np.zeros(count, np.bool_)
+        chosen = np.flatnonzero(ask & large)
+        if chosen.size:
+            beyond[chosen] = rank_effect(old[chosen], x[chosen, k:]) >= rule.rank
+        wider = (s1 >= rule.wider * np.maximum(s0, floor)) & (m >= rule.wider_rows)
+        better = ask & (beyond | wider)
+        best = np.where(better, nats, best).astype(np.float32)
+        place = np.where(better, WINDOW - k, place)
+        figures = np.where(better, np.array([c0, c1, s0, s1]), figures).astype(np.float32)
+    c0, c1, s0, s1 = figures.astype(np.float32)
+    return Found(best, place, c0, c1, s0, s1, short)
+
+
+def median(values: F32) -> F32:
+    """Along the last axis, of what is not NaN; NaN where nothing is."""
+    ordered = np.sort(values, axis=-1)
+    last = np.maximum(np.sum(~np.isnan(values), axis=-1) - 1, 0)
+    low = np.take_along_axis(ordered, (last // 2)[..., None], -1)
+    high = np.take_along_axis(ordered, ((last + 1) // 2)[..., None], -1)
+    result: F32 = ((low + high) / 2)[..., 0].astype(np.float32)
+    return result
+
+
+def short_spread(values: F32, middle: F32, usual: F32) -> F32:
+    """Standard deviation from one sample to the next, by the lower quartile of differences: a line that takes two
+    paths in turn, or shifts, still shows the spread within one of them. Shrunk to the line's usual one."""
+    steps = np.sort(np.abs(np.diff(values, axis=1)), axis=1)
+    count = np.sum(~np.isnan(steps), axis=1)
+    low = np.take_along_axis(steps, (count // 4)[:, None], 1)[:, 0] / QUARTILE
+    prior = np.where(np.isnan(usual), 0.1 + 0.01 * middle, usual)
+    result: F32 = ((count * np.nan_to_num(low) + 4 * prior) / (count + 4)).astype(np.float32)
+    return result
+
+
+def rank_effect(old: F32, new: F32) -> F32:
+    """2 |P(new > old) - 1/2| over all pairs, 0 (alike) to 1 (apart)."""
+    pairs = np.sum(~np.isnan(old), axis=1) * np.sum(~np.isnan(new), axis=1)
+    above = np.sum(old[:, None, :] < new[:, :, None], axis=(1, 2))
+    equal = np.sum(old[:, None, :] == new[:, :, None], axis=(1, 2))
+    result: F32 = np.abs(2 * (above + 0.5 * equal) / np.maximum(pairs, 1) - 1).astype(np.float32)
+    return result
