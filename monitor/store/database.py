@@ -23,6 +23,7 @@ from monitor.store.tables import HEAD
 
 BUSY_S = 30
 LOCK_NAME = "faultline.lock"
+UNFINISHED = "restore-unfinished"  # stands in the folder while an archive takes the place of what was there
 ADVISORY_KEY = 0x6661756C74  # "fault", for PostgreSQL's advisory lock
 
 
@@ -157,7 +158,9 @@ class Database(SqlFile):
         place = folder or (self.file.parent if self.file else None)
         if place is not None and self._lock_file is None:
             place.mkdir(parents=True, exist_ok=True)
-            self._lock_file = _lock_folder(place)
+            self._lock_file = lock_folder(place)
+            if (place / UNFINISHED).exists():
+                raise StoreProblem(f"{place} is half restored: run `faultline restore` again, to its end")
         if not self.is_sqlite and self._lock_connection is None:
             self._lock_advisory()
 
@@ -200,7 +203,9 @@ def parse_url(url: str | Path | URL) -> URL:
         raise StoreProblem("store.url is not a database URL: write sqlite:////path/file or postgresql+...") from None
 
 
-def _lock_folder(folder: Path) -> int:
+def lock_folder(folder: Path) -> int:
+    """The open lock file of a store's folder: closing it gives the folder back. Raises StoreLocked, naming the process
+    that has it."""
     path = folder / LOCK_NAME
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
