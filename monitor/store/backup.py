@@ -161,14 +161,11 @@ def copy_sqlite(path: Path, aside: Path) -> Path:
 
 def _snapshots(folder: Path, archive: _Archive) -> int:
     """Adds them, and returns the journal entry after which the newest of them was written; 0 without one."""
-    found = sorted((folder / "snapshots").glob("snapshot-*.fls"))
-    newest = 0
-    for path in found:
-        if archive.add(path, f"snapshots/{path.name}"):
-            newest = int(path.stem.removeprefix("snapshot-"))
-    if found and not newest:
+    paths = sorted((folder / "snapshots").glob("snapshot-*.fls"))
+    added = [path for path in paths if archive.add(path, f"snapshots/{path.name}")]
+    if paths and not added:
         raise _Moved("snapshots")
-    return newest
+    return max((int(path.stem.removeprefix("snapshot-")) for path in added), default=0)
 
 
 def _samples(folder: Path, archive: _Archive, aside: Path) -> None:

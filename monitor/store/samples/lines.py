@@ -38,6 +38,11 @@ def tag_text(text: str) -> str:
     return text + " " if text.endswith("\\") else text
 
 
+def from_tag(text: str) -> str:
+    """The name that `tag_text` made a tag of, as far as that can be told."""
+    return text[:-1] if text.endswith("\\ ") else text
+
+
 def escape_tag(text: str) -> str:
     return tag_text(text).translate(_tag)
 
