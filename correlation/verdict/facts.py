@@ -202,13 +202,16 @@ class LineFacts:
         state = view.state[low:high]
         known = (state != LineState.UNKNOWN) & (view.probed_ns[low:high] >= self.limit_ns)
         known[self.line - low] = False
+        observable = int(np.count_nonzero(known))
+        if observable < ENOUGH_SIBLINGS:
+            return Siblings(elements.paths[element], observable)
         down = known & (state == LineState.DOWN)
         newly = down & (view.since_ns[low:high] >= self.now_ns - int(NEWLY_DOWN_S * NS))
         gasps, calls = self._signs(low, min(high, low + SIGNS_AT_MOST)) if with_signs else (0, 0)
         return Siblings(
             elements.paths[element],
-            int(np.count_nonzero(known)),
-            int(np.count_nonzero(known & ~down)),
+            observable,
+            observable - int(np.count_nonzero(down)),
             int(np.count_nonzero(newly)),
             gasps,
             calls,

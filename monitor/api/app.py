@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 
+from monitor.api import models as m
 from monitor.api import page, problems
 from monitor.api.auth import Gate
 from monitor.api.context import Api
 from monitor.api.middleware import Wrapper
-from monitor.api.routes import admin, calls, events, incidents, lines, lookup, session, system
+from monitor.api.routes import access, admin, calls, events, incidents, lines, lookup, session, system
 from monitor.api.services import Services
 
 DESCRIPTION = """What is wrong with a line, which element failed, and who was told.
@@ -27,15 +28,15 @@ def create_app(services: Services) -> FastAPI:
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
         api.feed.start()
-        writer = asyncio.create_task(api.audit.run())
+        beside = [asyncio.create_task(api.audit.run()), asyncio.create_task(api.expire_reports())]
         try:
             yield
         finally:
             api.feed.stop()
             await api.settle()
-            writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await writer
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await api.audit.flush()
 
     app = FastAPI(
@@ -50,7 +51,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.api = api
     problems.install(app)
-    for module in (lookup, lines, incidents, calls, events, admin, session):
+    for module in (lookup, lines, incidents, calls, events, admin, access, session):
         app.include_router(module.routes(api))
     app.include_router(system.routes(api, app))
     page.install(app, services)
@@ -61,6 +62,12 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
+def add_lookup_in(schema: dict[str, Any]) -> None:
+    """The body of a look-up, which its route decodes itself."""
+    made = m.LookupIn.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema["components"]["schemas"]["LookupIn"] = made
+
+
 def _document_security(app: FastAPI) -> None:
     """Say in the OpenAPI document how one is known, and which paths are open to everybody."""
     made = app.openapi
@@ -68,6 +75,7 @@ def _document_security(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = made()
+            add_lookup_in(schema)
             schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
             schemes["key"] = {"type": "http", "scheme": "bearer", "description": "an API key, fl_..."}
             schemes["session"] = {"type": "apiKey", "in": "cookie", "name": "faultline_session"}

@@ -1,4 +1,4 @@
-"""Who is asking, and whether they may: API keys, the page's session cookie, roles, CSRF, failed attempts.
+"""Who is asking, and whether they may: API keys, the page's session cookie, roles, CSRF.
 
 Denied unless granted: `Gate` (an ASGI layer) lets nothing but the open paths through without a key or a session, and
 each route names the permission it needs. A key that was found good is remembered for `REMEMBER_S`, so that a request
@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from monitor.api.guesses import Guesses
 from monitor.api.problems import Problem, store_fails
 from monitor.api.services import Services
 
@@ -45,6 +46,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "history.long": frozenset({"noc", "admin"}),
     "audit": frozenset({"admin"}),
     "keys": frozenset({"admin"}),
+    "users": frozenset({"admin"}),
     "metrics": frozenset({"noc", "admin", "probe"}),
     "health": frozenset({"noc", "admin", "probe"}),
 }
@@ -54,13 +56,21 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """`name` is what the audit trail says; `csrf` is "" for keys, which no browser sends by itself."""
+    """`name` is what the audit trail says; `csrf` is "" for keys, which no browser sends by itself. `regions` are the
+    first elements of the paths it sees; empty: all. `user` is the account behind a session, "" for a key's."""
 
     name: str
     role: str
     key_id: str = ""
     csrf: str = ""
     expires_ns: int | None = None
+    regions: tuple[str, ...] = ()
+    user: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Tells two keys with the same name apart."""
+        return f"user:{self.user}" if self.user else f"key:{self.key_id}"
 
     def may(self, permission: str) -> bool:
         return self.role in PERMISSIONS[permission]
@@ -80,12 +90,17 @@ class may:  # noqa: N801  # reads as a word in the routes: Depends(may("lookup")
         self.permission = permission
 
     async def __call__(self, request: Request) -> Principal:
-        who: Principal | None = request.scope.get("principal")
-        if who is None:
-            raise Problem(401, "send an API key (Authorization: Bearer ...) or log in on the page")
-        if not who.may(self.permission):
-            raise Problem(403, f"the role {who.role} may not do this")
-        return who
+        return permitted(request, self.permission)
+
+
+def permitted(request: Request, permission: str) -> Principal:
+    """Who is asking. Raises Problem 401 or 403."""
+    who: Principal | None = request.scope.get("principal")
+    if who is None:
+        raise Problem(401, "send an API key (Authorization: Bearer ...) or log in on the page")
+    if not who.may(permission):
+        raise Problem(403, f"the role {who.role} may not do this")
+    return who
 
 
 class Authenticator:
@@ -93,8 +108,8 @@ class Authenticator:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._known: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self.guesses = Guesses(services)
         self._refused = services.metrics.counter(
             "api_refused_total", "requests without a valid key or session", ["why"]
         )
@@ -112,7 +127,7 @@ class Authenticator:
 
     async def _check(self, memory: str, secret: str, client: str) -> Principal:
         now = time.monotonic()
-        slot = hashlib.sha256(memory.encode(errors="surrogatepass")).hexdigest()
+        slot = hashlib.sha256(memory.encode(errors="surrogatepass")).digest()
         known = self._known.get(slot)
         now_ns = self._services.clock.now_ns()
         if known and known[1] > now and (known[0].expires_ns is None or known[0].expires_ns > now_ns):
@@ -122,14 +137,23 @@ class Authenticator:
         if memory.startswith("key:"):
             key = await to_thread.run_sync(state.check_key, secret, now_ns)
             if key is not None and key.role in ROLES:
-                found = Principal(key.name, key.role, key.key_id, "", key.expires_ns)
+                found = Principal(key.name, key.role, key.key_id, "", key.expires_ns, key.regions)
         else:
             session = await to_thread.run_sync(state.check_session, secret, now_ns)
             if session is not None and session.role in ROLES:
-                found = Principal(session.name, session.role, session.key_id, csrf_of(secret), session.expires_ns)
+                found = Principal(
+                    session.name,
+                    session.role,
+                    session.key_id,
+                    csrf_of(secret),
+                    session.expires_ns,
+                    session.regions,
+                    session.user,
+                )
         if found is None:
-            self._hold_back(client, now)
-            self._failed(client, now)
+            # A valid key from the same place (a NAT, a proxy) is never held up: only wrong ones are.
+            self.guesses.hold_back(client)
+            self.guesses.failed(client)
             kind = memory.partition(":")[0]
             self._refused.labels(kind).inc()
             raise Problem(401, f"this {kind} is not valid (any more)")
@@ -137,20 +161,6 @@ class Authenticator:
         while len(self._known) > 10_000:
             self._known.popitem(last=False)
         return found
-
-    def _hold_back(self, client: str, now: float) -> None:
-        """Guessing is slowed down per client. A valid key from the same place (a NAT, a proxy) is never held up."""
-        failures = [at for at in self._failures.get(client, ()) if now - at < 60]
-        if len(failures) >= self._services.settings.failures_per_minute:
-            self._refused.labels("too_many").inc()
-            raise Problem(429, "too many wrong keys from here: wait a minute", retry_s=60 - (now - failures[0]))
-
-    def _failed(self, client: str, now: float) -> None:
-        failures = [at for at in self._failures.get(client, ()) if now - at < 60]
-        self._failures[client] = [*failures, now][-self._services.settings.failures_per_minute :]
-        self._failures.move_to_end(client)
-        while len(self._failures) > 10_000:
-            self._failures.popitem(last=False)
 
 
 class Gate:

@@ -1,12 +1,14 @@
 """What all routes share: the services, and the few things the API keeps itself. Made once by `create_app`."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
+from anyio import to_thread
 from fastapi import Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from monitor.api.audit import AuditLog
@@ -14,12 +16,16 @@ from monitor.api.auth import Authenticator, Principal
 from monitor.api.feed import Feed
 from monitor.api.live import LiveChecks
 from monitor.api.models import ProblemBody
+from monitor.api.present import Shown
 from monitor.api.problems import MEDIA_TYPE, TITLES, Problem
+from monitor.api.reach import Reach
 from monitor.api.services import Services
-from monitor.clock import parse_time
+from monitor.clock import NS, parse_time
 from monitor.desk import Reports
+from monitor.records import Event
 
 log = logging.getLogger("faultline.api")
+_encode = msgspec.json.Encoder().encode
 
 
 class Api:
@@ -53,18 +59,59 @@ class Api:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
 
-    def row_of(self, line_id: str) -> int:
-        """Raises Problem 404."""
+    def reach(self, who: Principal) -> Reach:
+        """What this principal sees of the inventory of now."""
+        return Reach.of(who, self.services.inventory())
+
+    async def expire_reports(self) -> None:
+        """Every hour, let go of reports that are older than they are kept."""
+        services, days = self.services, self.services.settings.report_days
+        while days:
+            try:
+                before_ns = services.clock.now_ns() - days * 86400 * NS
+                if gone := await to_thread.run_sync(self.reports.expire, before_ns):
+                    log.info("%d reports were older than %d days and are gone", gone, days)
+            except Exception as error:  # the store's own trouble says more; the next hour tries again
+                log.warning("old reports could not be removed: %s", error)
+            await services.clock.sleep(3600)
+
+    def row_of(self, line_id: str, who: Principal) -> int:
+        """Raises Problem 404, also for a line outside the principal's regions."""
         row = self.services.inventory().index_of(line_id)
-        if row is None:
+        if row is None or not self.reach(who).row(row):
             raise Problem(404, "there is no such line")
         return row
 
+    def tell_engine(self, event: Event) -> None:
+        """Hand over an event whose outcome the caller need not wait for: a customer's call is evidence."""
 
-def answer(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A model as JSON, without a second validation of what we made ourselves."""
+        async def submit() -> None:
+            await self.services.submit(event)
+
+        self.background(submit(), f"telling the engine of a {event.kind}")
+
+
+def answer(body: Shown, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON of the form that the route's `response_model` documents; made by us, so not validated again here."""
     made = {"Cache-Control": "no-store", **(headers or {})}
-    return Response(body.__pydantic_serializer__.to_json(body), status, made, "application/json")
+    return Response(_encode(body), status, made, "application/json")
+
+
+def polled(request: Request, body: Shown) -> Response:
+    """The same with an ETag; 304 without a body for a client that has this very answer already."""
+    encoded = _encode(body)
+    tag = f'"{hashlib.blake2b(encoded, digest_size=12).hexdigest()}"'
+    headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(encoded, 200, headers, "application/json")
+
+
+POLLED: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"ETag": {"description": "give it as If-None-Match", "schema": {"type": "string"}}}},
+    304: {"description": "not changed since the ETag given as If-None-Match"},
+}
 
 
 def given_time(text: str, field: str) -> int:

@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from monitor.api import present
 from monitor.api.problems import Problem
+from monitor.api.reach import Reach
 from monitor.api.services import Services
-from monitor.records import Change
+from monitor.records import Change, Incident
 
 log = logging.getLogger("faultline.api")
 QUEUE = 200  # events that may wait for one reader
@@ -33,7 +35,11 @@ def encode(name: str, data: str, event_id: str = "") -> bytes:
 
 
 class Reader:
-    def __init__(self) -> None:
+    """`regions`: only incidents that touch one of them; empty: all."""
+
+    def __init__(self, regions: tuple[str, ...] = ()) -> None:
+        self.regions = regions
+        self.told: set[str] = set()
         self.queue: deque[bytes] = deque()
         self.wake = asyncio.Event()
         self.closed = False
@@ -78,13 +84,33 @@ class Feed:
     def _publish(self, changes: Sequence[Change]) -> None:
         if not self._readers:
             return
+        inventory = self._services.inventory()
+        by_regions: dict[tuple[str, ...], list[Reader]] = {}
+        for reader in self._readers:
+            by_regions.setdefault(reader.regions, []).append(reader)
         for change in changes:
             if (incident := change.incident) is None:
                 continue
-            shown = present.incident(incident, self._services.zone)
-            event = encode("incident", shown.model_dump_json(), f"{incident.incident_id}#{incident.revision}")
-            for reader in self._readers:
-                reader.put(event)
+            event = self._encoded(incident, None)
+            for regions, readers in by_regions.items():
+                reach = Reach.over(regions, inventory)
+                if regions and not reach.incident(incident):
+                    # It may have moved out of sight: who was told of it fetches the list again.
+                    for reader in readers:
+                        if incident.incident_id in reader.told:
+                            reader.told.discard(incident.incident_id)
+                            reader.put(encode("resync", "{}"))
+                    continue
+                mine = self._encoded(incident, reach) if regions else event
+                for reader in readers:
+                    if regions:
+                        reader.told.add(incident.incident_id)
+                    reader.put(mine)
+
+    def _encoded(self, incident: Incident, reach: Reach | None) -> bytes:
+        shown = present.incident(incident, self._services.zone, reach)
+        text = msgspec.json.encode(shown).decode()
+        return encode("incident", text, f"{incident.incident_id}#{incident.revision}")
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -99,9 +125,9 @@ class Feed:
             self._streams -= 1
             self._gauge.set(self._streams)
 
-    async def incidents(self) -> AsyncIterator[bytes]:
+    async def incidents(self, regions: tuple[str, ...] = ()) -> AsyncIterator[bytes]:
         """`hello`, then every change, until the reader goes, the time is up or the server stops."""
-        reader = Reader()
+        reader = Reader(regions)
         loop = asyncio.get_running_loop()
         self._readers.add(reader)
         try:

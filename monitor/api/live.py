@@ -4,6 +4,8 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from correlation.verdict import AtHome
+from correlation.verdict.home import NOT_ASKED
 from monitor.api.services import Services
 from monitor.clock import NS
 from monitor.inventory import Observability
@@ -25,6 +27,7 @@ class Lookup:
     open_data: bool
     at_ns: int
     asked_ns: int
+    at_home: AtHome = NOT_ASKED
 
 
 class LiveChecks:
@@ -64,10 +67,17 @@ class LiveChecks:
         passed = (self._services.clock.now_ns() - last) / NS
         return max(0.0, self._services.settings.probe_every_s - passed)
 
-    def remember(self, line_id: str, who: str, matched_by: MatchedBy | None, open_data: bool, asked_ns: int) -> Lookup:
-        made = Lookup(
-            secrets.token_urlsafe(12), line_id, who, matched_by, open_data, self._services.clock.now_ns(), asked_ns
-        )
+    def remember(
+        self,
+        line_id: str,
+        who: str,
+        matched_by: MatchedBy | None,
+        open_data: bool,
+        asked_ns: int,
+        at_home: AtHome = NOT_ASKED,
+    ) -> Lookup:
+        lookup_id, now_ns = secrets.token_urlsafe(12), self._services.clock.now_ns()
+        made = Lookup(lookup_id, line_id, who, matched_by, open_data, now_ns, asked_ns, at_home)
         self._lookups[made.lookup_id] = made
         while len(self._lookups) > KEEP:
             self._lookups.popitem(last=False)

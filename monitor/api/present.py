@@ -3,9 +3,9 @@
 import math
 from datetime import tzinfo
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
-from monitor.api import models as m
+from monitor.api.reach import Reach
 from monitor.clock import rfc3339
 from monitor.desk import Candidate, Report
 from monitor.desk.masking import initials, masked_id, masked_phone, masked_street
@@ -13,6 +13,7 @@ from monitor.inventory import Inventory
 from monitor.records import Coded, Etr, Flag, Incident, IncidentKind, Scope, ScopeKind, Verdict, VerdictCode
 from monitor.words import TABLES, say
 
+Shown = dict[str, Any]  # JSON, of the form that a model of the same name documents; nobody changes it
 Tone = Literal["good", "watch", "bad", "planned", "unknown"]
 V = VerdictCode
 TONES: dict[VerdictCode, Tone] = {
@@ -38,35 +39,35 @@ TONES: dict[VerdictCode, Tone] = {
 }
 
 
-def both(coded: Coded, zone: tzinfo) -> m.Both:
+def both(coded: Coded, zone: tzinfo) -> Shown:
     if not coded.params:
         return _plain(coded.code)
-    return m.Both(de=say(coded, "de", zone), en=say(coded, "en", zone))
+    return {"de": say(coded, "de", zone), "en": say(coded, "en", zone)}
 
 
-def explained(coded: Coded, zone: tzinfo) -> m.Both:
+def explained(coded: Coded, zone: tzinfo) -> Shown:
     """A sentence of an incident, which may have been stored by another version: a code without words stands for
     itself, rather than to cost the whole list."""
     try:
         return both(coded, zone)
     except KeyError:
-        return m.Both(de=coded.code, en=coded.code)
+        return {"de": coded.code, "en": coded.code}
 
 
 @cache
-def _plain(code: str) -> m.Both:
+def _plain(code: str) -> Shown:
     """A sentence without parameters is the same every time, and most are."""
-    return m.Both(de=say(Coded(code), "de"), en=say(Coded(code), "en"))
+    return {"de": say(Coded(code), "de"), "en": say(Coded(code), "en")}
 
 
 @cache
-def title(code: str) -> m.Both:
+def title(code: str) -> Shown:
     german, english = TABLES["desk"][code]
-    return m.Both(de=german, en=english)
+    return {"de": german, "en": english}
 
 
-def said(coded: Coded, zone: tzinfo) -> m.Said:
-    return m.Said(code=coded.code, text=both(coded, zone))
+def said(coded: Coded, zone: tzinfo) -> Shown:
+    return {"code": coded.code, "text": both(coded, zone)}
 
 
 def time(at_ns: int | None) -> str | None:
@@ -78,100 +79,100 @@ def number(value: float) -> float | None:
     return round(float(value), 3) if math.isfinite(value) else None
 
 
-def scope(found: Scope) -> m.ScopeOut:
-    return m.ScopeOut(kind=found.kind.value, name=found.name, text=where(found))
+def scope(found: Scope) -> Shown:
+    return {"kind": found.kind.value, "name": found.name, "text": where(found)}
 
 
-def where(found: Scope) -> m.Both:
+def where(found: Scope) -> Shown:
     """1.3 km around 52.410, 13.312; resolver r1; north/ex-12/olt-3."""
     if found.kind is ScopeKind.AREA:
         lat, lon, radius = found.name.split(",")
         near = f"{float(lat):.3f}, {float(lon):.3f}"
-        return m.Both(de=f"{radius.replace('.', ',')} km um {near}", en=f"{radius} km around {near}")
+        return {"de": f"{radius.replace('.', ',')} km um {near}", "en": f"{radius} km around {near}"}
     text = found.name.replace(":", " ", 1) if found.kind is ScopeKind.GROUP else found.name
-    return m.Both(de=text, en=text)
+    return {"de": text, "en": text}
 
 
-def etr(found: Etr | None) -> m.EtrOut | None:
+def etr(found: Etr | None) -> Shown | None:
     if found is None:
         return None
-    return m.EtrOut(
-        at=rfc3339(found.at_ns),
-        source=found.source,
-        promised=found.source == "noc",
-        next_update=time(found.next_update_ns),
-    )
+    return {
+        "at": rfc3339(found.at_ns),
+        "source": found.source,
+        "promised": found.source == "noc",
+        "next_update": time(found.next_update_ns),
+    }
 
 
-def verdict(v: Verdict, zone: tzinfo) -> m.VerdictOut:
+def verdict(v: Verdict, zone: tzinfo) -> Shown:
     spoken = [both(c, zone) for c in v.say]
-    return m.VerdictOut(
-        code=v.code.value,
-        title=title(f"verdict.{v.code.value}"),
-        tone=TONES[v.code],
-        confidence=v.confidence.value,
-        confidence_text=title(f"confidence.{v.confidence.value}"),
-        since=time(v.since_ns),
-        scope=scope(v.scope) if v.scope else None,
-        incident_id=v.incident_id,
-        etr=etr(v.etr),
-        say=m.Both(de=" ".join(s.de for s in spoken), en=" ".join(s.en for s in spoken)),
-        steps=[said(c, zone) for c in v.steps],
-        do_not=[said(c, zone) for c in v.do_not],
-        evidence=[
-            m.EvidenceOut(code=e.said.code, text=both(e.said, zone), age_s=e.age_s, source=e.source) for e in v.evidence
+    return {
+        "code": v.code.value,
+        "title": title(f"verdict.{v.code.value}"),
+        "tone": TONES[v.code],
+        "confidence": v.confidence.value,
+        "confidence_text": title(f"confidence.{v.confidence.value}"),
+        "since": time(v.since_ns),
+        "scope": scope(v.scope) if v.scope else None,
+        "incident_id": v.incident_id,
+        "etr": etr(v.etr),
+        "say": {"de": " ".join(s["de"] for s in spoken), "en": " ".join(s["en"] for s in spoken)},
+        "steps": [said(c, zone) for c in v.steps],
+        "do_not": [said(c, zone) for c in v.do_not],
+        "evidence": [
+            {"code": e.said.code, "text": both(e.said, zone), "age_s": e.age_s, "source": e.source} for e in v.evidence
         ],
-        disposition=v.disposition,
-        disposition_text=title(f"disposition.{v.disposition}") if v.disposition else None,
-        stale=v.stale,
-        also_seen=[m.Said(code=c.value, text=title(f"verdict.{c.value}")) for c in v.also_seen],
-    )
+        "disposition": v.disposition,
+        "disposition_text": title(f"disposition.{v.disposition}") if v.disposition else None,
+        "stale": v.stale,
+        "also_seen": [{"code": c.value, "text": title(f"verdict.{c.value}")} for c in v.also_seen],
+    }
 
 
-def card(inventory: Inventory, row: int, open_data: bool) -> m.LineCard:
+def card(inventory: Inventory, row: int, open_data: bool) -> Shown:
     """`open_data` False: personal fields are masked."""
     texts = inventory.texts
     name, street, phone, customer = (texts[c][row] for c in ("name", "street", "phone", "customer_id"))
-    return m.LineCard(
-        line_id=inventory.line_id(row),
-        path=inventory.elements.paths[int(inventory.leaf[row])],
-        technology=texts["technology"][row],
-        service_class=texts["service_class"][row],
-        status=texts["status"][row] or "active",
-        cpe_model=texts["cpe_model"][row],
-        cpe_firmware=texts["cpe_firmware"][row],
-        customer_id=customer if open_data else masked_id(customer),
-        name=name if open_data else initials(name),
-        street=street if open_data else masked_street(street),
-        city=texts["city"][row],
-        phone=phone if open_data else masked_phone(phone),
-        masked=not open_data,
-    )
+    return {
+        "line_id": inventory.line_id(row),
+        "path": inventory.elements.paths[int(inventory.leaf[row])],
+        "technology": texts["technology"][row],
+        "service_class": texts["service_class"][row],
+        "status": texts["status"][row] or "active",
+        "cpe_model": texts["cpe_model"][row],
+        "cpe_firmware": texts["cpe_firmware"][row],
+        "customer_id": customer if open_data else masked_id(customer),
+        "name": name if open_data else initials(name),
+        "street": street if open_data else masked_street(street),
+        "city": texts["city"][row],
+        "phone": phone if open_data else masked_phone(phone),
+        "masked": not open_data,
+    }
 
 
-def candidate(found: Candidate) -> m.CandidateOut:
-    return m.CandidateOut(
-        line_id=found.line_id,
-        name_hint=found.name_hint,
-        customer_hint=found.customer_hint,
-        street_hint=found.street_hint,
-        city=found.city,
-        technology=found.technology,
-    )
+def candidate(found: Candidate) -> Shown:
+    return {
+        "line_id": found.line_id,
+        "name_hint": found.name_hint,
+        "customer_hint": found.customer_hint,
+        "street_hint": found.street_hint,
+        "city": found.city,
+        "technology": found.technology,
+    }
 
 
-def brief(i: Incident) -> m.IncidentBrief:
-    return m.IncidentBrief(
-        incident_id=i.incident_id,
-        kind=i.kind.value,
-        status=i.status.value,
-        severity=i.severity.value,
-        scope=scope(i.scope),
-        started_at=rfc3339(i.started_ns),
-        lines_down=i.lines_down,
-        lines_at_risk=i.lines_at_risk,
-        calls=i.calls,
-    )
+def brief(i: Incident) -> Shown:
+    return {
+        "incident_id": i.incident_id,
+        "kind": i.kind.value,
+        "status": i.status.value,
+        "severity": i.severity.value,
+        "scope": scope(i.scope),
+        "started_at": rfc3339(i.started_ns),
+        "lines_down": i.lines_down,
+        "lines_at_risk": i.lines_at_risk,
+        "calls": i.calls,
+    }
 
 
 _KINDS: dict[IncidentKind, tuple[str, str]] = {
@@ -183,15 +184,16 @@ _KINDS: dict[IncidentKind, tuple[str, str]] = {
 }
 
 
-def incident_title(i: Incident) -> m.Both:
+def incident_title(i: Incident) -> Shown:
     """Outage: north/ex-12/olt-3"""
     german, english = _KINDS[i.kind]
     place = where(i.scope)
-    return m.Both(de=f"{german}: {place.de}", en=f"{english}: {place.en}")
+    return {"de": f"{german}: {place['de']}", "en": f"{english}: {place['en']}"}
 
 
-def incident_fields(i: Incident, zone: tzinfo) -> dict[str, object]:
-    """The fields of IncidentOut."""
+def incident(i: Incident, zone: tzinfo, reach: Reach | None = None) -> Shown:
+    """Who sees only some regions is not told what else elsewhere might be the cause."""
+    runner_up = i.runner_up if reach is None or (i.runner_up and reach.scope(i.runner_up)) else None
     return {
         "incident_id": i.incident_id,
         "kind": i.kind.value,
@@ -211,37 +213,33 @@ def incident_fields(i: Incident, zone: tzinfo) -> dict[str, object]:
         "lines_at_risk": i.lines_at_risk,
         "lines_observable": i.lines_observable,
         "explanation": [explained(c, zone) for c in i.explanation],
-        "runner_up": scope(i.runner_up) if i.runner_up else None,
-        "runner_up_confidence": round(i.runner_up_confidence, 3),
+        "runner_up": scope(runner_up) if runner_up else None,
+        "runner_up_confidence": round(i.runner_up_confidence, 3) if runner_up else 0.0,
         "etr": etr(i.etr),
         "acked_by": i.acked_by,
         "acked_at": time(i.acked_ns),
-        "notes": [m.NoteOut(at=rfc3339(n.at_ns), by=n.by, text=n.text) for n in i.notes],
+        "notes": [{"at": rfc3339(n.at_ns), "by": n.by, "text": n.text} for n in i.notes],
         "calls": i.calls,
         "reopened": i.reopened,
         "parent_id": i.parent_id,
-        "suspects": list(i.suspects),
+        "suspects": [name for name in i.suspects if reach is None or reach.path(name)],
     }
 
 
-def incident(i: Incident, zone: tzinfo) -> m.IncidentOut:
-    return m.IncidentOut.model_validate(incident_fields(i, zone))
+def flag(f: Flag) -> Shown:
+    return {
+        "subject": f.subject,
+        "kind": f.kind.value,
+        "reason": f.reason,
+        "value": f.value,
+        "unit": f.unit,
+        "started_at": rfc3339(f.started_ns),
+        "detected_at": rfc3339(f.detected_ns),
+        "ended_at": time(f.ended_ns),
+    }
 
 
-def flag(f: Flag) -> m.FlagOut:
-    return m.FlagOut(
-        subject=f.subject,
-        kind=f.kind.value,
-        reason=f.reason,
-        value=f.value,
-        unit=f.unit,
-        started_at=rfc3339(f.started_ns),
-        detected_at=rfc3339(f.detected_ns),
-        ended_at=time(f.ended_ns),
-    )
-
-
-def call_fields(r: Report) -> dict[str, object]:
+def call(r: Report) -> Shown:
     return {
         "case_id": r.case_id,
         "at": rfc3339(r.at_ns),
@@ -254,7 +252,3 @@ def call_fields(r: Report) -> dict[str, object]:
         "incident_id": r.incident_id,
         "disposition": r.disposition,
     }
-
-
-def call(r: Report) -> m.CallOut:
-    return m.CallOut.model_validate(call_fields(r))

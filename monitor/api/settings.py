@@ -10,7 +10,7 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `secure_cookie` also when a proxy in front of it does. `metrics_open`: `/metrics` answers without a key.
     `streams`: event streams at the same time. `failures_per_minute`: wrong keys per client before it has to wait.
     `probe_every_s`: a line is probed at most so often on request. `lookups_alarm_per_hour`: more look-ups than that
-    by one person are written to the log.
+    by one person are written to the log. `report_days`: how long customers' reports are kept; 0: until erased.
     """
 
     enabled: bool = True
@@ -25,6 +25,7 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failures_per_minute: int = 20
     probe_every_s: float = 5.0
     lookups_alarm_per_hour: int = 300
+    report_days: int = 730
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -35,5 +36,7 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"session_hours is {self.session_hours}: give 0.1 to 168")
         if self.streams < 1 or self.failures_per_minute < 1 or self.lookups_alarm_per_hour < 1:
             raise ValueError("streams, failures_per_minute and lookups_alarm_per_hour are at least 1")
+        if not 0 <= self.report_days <= 36500:
+            raise ValueError(f"report_days is {self.report_days}: give days, or 0 to keep until erased")
         if not 1 <= self.probe_every_s <= 600:
             raise ValueError(f"probe_every_s is {self.probe_every_s}: give 1 to 600 seconds")

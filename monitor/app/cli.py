@@ -18,6 +18,7 @@ COMMANDS = {
     "backup": "monitor.app.commands.backup:backup",
     "check": "monitor.app.commands.check:check",
     "demo": "monitor.app.commands.demo:demo",
+    "erase": "monitor.app.commands.erase:erase",
     "export": "monitor.app.commands.export:export",
     "incidents": "monitor.app.commands.ask:incidents",
     "key": "monitor.app.commands.key:key",
@@ -28,6 +29,7 @@ COMMANDS = {
     "run": "monitor.app.commands.run:run",
     "score": "monitor.app.commands.lab:score",
     "simulate": "monitor.app.commands.lab:simulate",
+    "user": "monitor.app.commands.user:user",
 }
 
 

@@ -4,10 +4,11 @@ Everything comes from memory. Several matches never give somebody's data: only m
 one by. A key that is an IP address asks the bindings of now, since addresses are leases.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from correlation.verdict import judge, unclear
+from correlation.verdict import AtHome, judge, unclear
+from correlation.verdict.home import NOT_ASKED
 from correlation.view import EngineView
 from monitor.desk.masking import initials, masked_id, masked_street
 from monitor.inventory import Bindings, Inventory, Match, MatchedBy, Observability
@@ -52,12 +53,19 @@ def find_lines(key: str, inventory: Inventory, bindings: Bindings) -> list[Match
     return inventory.find(key)
 
 
-def judge_line(row: int, view: EngineView, inventory: Inventory, bindings: Bindings, now_ns: int) -> Verdict:
+def judge_line(
+    row: int,
+    view: EngineView,
+    inventory: Inventory,
+    bindings: Bindings,
+    now_ns: int,
+    at_home: AtHome = NOT_ASKED,
+) -> Verdict:
     """The verdict for one row of `inventory`."""
     same = bindings.inventory.generation == inventory.generation
     # While a reload is under way nothing is known of the line's address: not measurable, for a moment.
     reason = bindings.reason_of(row) if same else Observability.NO_ADDRESS
-    return judge(view, inventory, row, now_ns, reason)
+    return judge(view, inventory, row, now_ns, reason, at_home)
 
 
 def look_up(
@@ -67,17 +75,22 @@ def look_up(
     bindings: Bindings,
     now_ns: int,
     allowed: Collection[MatchedBy] | None = None,
+    visible: Callable[[int], bool] | None = None,
+    at_home: AtHome = NOT_ASKED,
 ) -> Answer:
-    """The answer to one key. `allowed`: the kinds of key that may be used (None: all)."""
+    """The answer to one key. `allowed`: the kinds of key that may be used (None: all). `visible`: which rows may be
+    seen (None: all); the others are as if they did not exist."""
     matches = find_lines(key, inventory, bindings)
     if allowed is not None:
         matches = [match for match in matches if match.by in allowed]
+    if visible is not None:
+        matches = [match for match in matches if visible(match.row)]
     if len(matches) != 1:
         listed = tuple(_candidate(inventory, match.row) for match in matches[:MAX_CANDIDATES])
         by = matches[0].by if matches else None
         return Answer(unclear(now_ns, len(matches)), None, by, len(matches), listed)
     row, by = matches[0]
-    return Answer(judge_line(row, view, inventory, bindings, now_ns), row, by, 1)
+    return Answer(judge_line(row, view, inventory, bindings, now_ns, at_home), row, by, 1)
 
 
 def _candidate(inventory: Inventory, row: int) -> Candidate:

@@ -6,11 +6,11 @@ first: what was promised to a customer must not depend on the engine. Times are 
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, insert, or_, select
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select
 
 from monitor.clock import rfc3339
 from monitor.records import Event, Verdict
@@ -70,6 +70,7 @@ class Reports:
         started_ns: int | None = None,
         disposition: str = "",
         request_id: str = "",
+        region: str = "",
     ) -> tuple[Report, bool]:
         """Document a report of `verdict.line_id`. A `request_id` used before gives that report again, and False."""
         calls = t.calls
@@ -85,6 +86,7 @@ class Reports:
             "disposition": disposition or verdict.disposition,
             "request_id": request_id or None,
             "body": msgspec.json.encode(verdict),
+            "region": region,
         }
         with self._state.write() as connection:
             if request_id:
@@ -99,6 +101,22 @@ class Reports:
             row = connection.execute(select(t.calls).where(t.calls.c.call_id == call_id)).first()
         return _report(row) if row is not None else None
 
+    def count(self, line_ids: Sequence[str]) -> int:
+        """How many reports these lines have."""
+        with self._state.read() as connection:
+            found: int = connection.scalar(select(func.count()).where(t.calls.c.line_id.in_(list(line_ids)))) or 0
+        return found
+
+    def erase(self, line_ids: Sequence[str]) -> int:
+        """Remove every report of these lines; returns how many there were."""
+        with self._state.write() as connection:
+            return connection.execute(delete(t.calls).where(t.calls.c.line_id.in_(list(line_ids)))).rowcount
+
+    def expire(self, before_ns: int) -> int:
+        """Remove reports older than that; returns how many there were."""
+        with self._state.write() as connection:
+            return connection.execute(delete(t.calls).where(t.calls.c.at_ns < before_ns)).rowcount
+
     def search(
         self,
         line_id: str = "",
@@ -108,8 +126,10 @@ class Reports:
         since_ns: int | None = None,
         limit: int = 50,
         cursor: str = "",
+        regions: Sequence[str] = (),
     ) -> ReportPage:
-        """Newest first. `text`: part of symptom or words, letter case ignored. `limit` is held between 1 and 1000.
+        """Newest first. `regions`: only of lines that lay there when they were reported (empty: all). `text`: part of
+        symptom or words, letter case ignored. `limit` is held between 1 and 1000.
 
         Raises ValueError for a cursor that no page gave.
         """
@@ -119,6 +139,8 @@ class Reports:
         where: list[ColumnElement[bool]] = [column == value for column, value in exact if value]
         if text:
             where.append(or_(row.words.icontains(text, autoescape=True), row.symptom.icontains(text, autoescape=True)))
+        if regions:
+            where.append(row.region.in_(list(regions)))
         if since_ns is not None:
             where.append(row.at_ns >= since_ns)
         if cursor:

@@ -39,6 +39,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     expires_ns: int | None = None
     revoked_ns: int | None = None
     last_used_ns: int | None = None
+    regions: tuple[str, ...] = ()  # empty: every region
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -47,6 +48,8 @@ class Session(msgspec.Struct, frozen=True):
     key_id: str
     created_ns: int
     expires_ns: int
+    user: str = ""
+    regions: tuple[str, ...] = ()  # empty: every region
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
@@ -71,12 +74,17 @@ class Access:
 
     # -- keys
 
-    def create_key(self, name: str, role: str, expires_ns: int | None = None) -> NewKey:
+    def create_key(self, name: str, role: str, expires_ns: int | None = None, regions: Sequence[str] = ()) -> NewKey:
         """A new key; give `NewKey.text` to its owner, nobody can show it again."""
         key = NewKey(secrets.token_hex(5), secrets.token_hex(24))
         row = {"key_id": key.key_id, "name": name, "role": role, "secret_sha256": _sha256(key.secret)}
         with self._database.write() as connection:
-            made = {**row, "created_ns": self._clock.now_ns(), "expires_ns": expires_ns}
+            made = {
+                **row,
+                "created_ns": self._clock.now_ns(),
+                "expires_ns": expires_ns,
+                "regions": write_regions(regions),
+            }
             connection.execute(insert(t.api_keys), made)
         return key
 
@@ -118,10 +126,11 @@ class Access:
 
     # -- sessions
 
-    def create_session(self, name: str, role: str, expires_ns: int, key_id: str = "") -> str:
-        """The token for the page's cookie. Revoking the key `key_id` ends the session too."""
+    def create_session(self, name: str, role: str, expires_ns: int, key_id: str = "", user: str = "") -> str:
+        """The token for the page's cookie. What ends or changes the key `key_id` or the account `user` ends or changes
+        the session too."""
         token = secrets.token_urlsafe(32)
-        row = {"token_sha256": _sha256(token), "name": name, "role": role, "key_id": key_id}
+        row = {"token_sha256": _sha256(token), "name": name, "role": role, "key_id": key_id, "user_name": user}
         with self._database.write() as connection:
             now_ns = self._clock.now_ns()
             connection.execute(delete(t.sessions).where(t.sessions.c.expires_ns <= now_ns))
@@ -129,17 +138,24 @@ class Access:
         return token
 
     def check_session(self, token: str, now_ns: int) -> Session | None:
-        """The session of a cookie; None when unknown, expired or ended, or when its key has expired."""
-        row, key = t.sessions.c, t.api_keys.c
+        """The session of a cookie, with the role and regions of now; None when unknown, expired or ended, when its key
+        has expired, or its account is gone or disabled."""
+        row, key, user = t.sessions.c, t.api_keys.c, t.users.c
         query = (
-            select(row.name, row.role, row.key_id, row.created_ns, row.expires_ns)
+            select(t.sessions, key.regions.label("key_regions"), user.role.label("user_role"))
+            .add_columns(user.regions.label("user_regions"), user.disabled_ns)
             .outerjoin(t.api_keys, key.key_id == row.key_id)
+            .outerjoin(t.users, user.name == row.user_name)
             .where(row.token_sha256 == _sha256(token), row.expires_ns > now_ns)
             .where(or_(key.expires_ns.is_(None), key.expires_ns > now_ns))
         )
         with self._database.read() as connection:
             found = connection.execute(query).first()
-        return Session(*found) if found else None
+        if found is None or (found.user_name and (found.user_role is None or found.disabled_ns is not None)):
+            return None
+        role = found.user_role if found.user_name else found.role
+        regions = read_regions((found.user_regions if found.user_name else found.key_regions) or "")
+        return Session(found.name, role, found.key_id, found.created_ns, found.expires_ns, found.user_name, regions)
 
     def end_session(self, token: str) -> None:
         with self._database.write() as connection:
@@ -180,5 +196,15 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
+def write_regions(regions: Sequence[str]) -> str:
+    """As a column holds them: a JSON list, "" for every region."""
+    return msgspec.json.encode(sorted(set(regions))).decode() if regions else ""
+
+
+def read_regions(text: str) -> tuple[str, ...]:
+    return msgspec.json.decode(text, type=tuple[str, ...]) if text else ()
+
+
 def _key(row: Any) -> ApiKey:
-    return ApiKey(row.key_id, row.name, row.role, row.created_ns, row.expires_ns, row.revoked_ns, row.last_used_ns)
+    times = (row.created_ns, row.expires_ns, row.revoked_ns, row.last_used_ns)
+    return ApiKey(row.key_id, row.name, row.role, *times, read_regions(row.regions))

@@ -19,6 +19,7 @@ from monitor.store import tables as t
 from monitor.store.access import Access
 from monitor.store.database import Database, parse_url
 from monitor.store.settings import StoreSettings
+from monitor.store.users import Users
 
 MAX_PAGE = 1000
 _incident = msgspec.json.Decoder(Incident)
@@ -42,12 +43,13 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     incident: Incident
 
 
-class StateStore(Access, Database):
+class StateStore(Access, Users, Database):
     """`url`: see Database. Raises StoreProblem when it cannot be opened."""
 
     def __init__(self, url: str | Path | URL, clock: Clock | None = None) -> None:
         Database.__init__(self, url)
         Access.__init__(self, self, clock or SystemClock())
+        Users.__init__(self, self, self._clock)
         self._listeners: list[Listener] = []
         self._applied = int(self.meta("applied_seq") or -1)
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData()
 _serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -135,6 +135,22 @@ api_keys = Table(
     Column("expires_ns", BigInteger),
     Column("revoked_ns", BigInteger),
     Column("last_used_ns", BigInteger),
+    Column("regions", Text, nullable=False, server_default=""),  # JSON list; "": every region
+)
+
+# People. `external_id` is who a login service says they are ("issuer subject"); such an account has no password here.
+users = Table(
+    "users",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("regions", Text, nullable=False),
+    Column("password_hash", String, nullable=False),
+    Column("external_id", String),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("disabled_ns", BigInteger),
+    Column("last_login_ns", BigInteger),
+    Index("ix_users_external", "external_id", unique=True),
 )
 
 sessions = Table(
@@ -146,7 +162,9 @@ sessions = Table(
     Column("key_id", String, nullable=False),  # revoking the key ends its sessions
     Column("created_ns", BigInteger, nullable=False),
     Column("expires_ns", BigInteger, nullable=False),
+    Column("user_name", String, nullable=False, server_default=""),  # whose role and regions it has, as they are now
     Index("ix_sessions_expires", "expires_ns"),
+    Index("ix_sessions_user", "user_name"),
 )
 
 audit = Table(
@@ -193,7 +211,9 @@ calls = Table(
     Column("disposition", String, nullable=False),
     Column("request_id", String),
     Column("body", LargeBinary, nullable=False),
+    Column("region", String, nullable=False, server_default=""),
     Index("ix_calls_at", "at_ns"),
+    Index("ix_calls_region", "region"),
     Index("ix_calls_line", "line_id"),
     Index("ix_calls_incident", "incident_id"),
     Index("ix_calls_request", "request_id", unique=True),

@@ -172,6 +172,10 @@ DESK: dict[str, tuple[str, str]] = {
         "Your line is up, but your router does not report to our management.",
     ),
     "say.wifi_only": ("Die Leitung ist in Ordnung; das WLAN bremst.", "The line is fine; the Wi-Fi slows it down."),
+    "say.wifi_weak": (
+        "Ihre Leitung ist in Ordnung, aber das WLAN kommt bei Ihren Geräten nur schwach an. Probieren wir es mit Kabel?",
+        "Your line is fine, but the Wi-Fi reaches your devices only weakly. Shall we try it by cable?",
+    ),
     "say.no_fault_found": (
         "Ich sehe im Moment keine Störung. Lassen Sie uns zusammen eingrenzen, woran es liegt.",
         "I see no fault at the moment. Let us narrow it down together.",
@@ -212,6 +216,14 @@ DESK: dict[str, tuple[str, str]] = {
     ),
     "step.ask_lights": ("Nach den Lampen am Gerät fragen.", "Ask which lights on the device are on."),
     "step.ask_wired": ("Mit Kabel statt WLAN testen lassen.", "Have it tested by cable instead of Wi-Fi."),
+    "step.move_router": (
+        "Router frei und erhöht aufstellen, näher an die Geräte.",
+        "Place the router in the open, higher and closer to the devices.",
+    ),
+    "step.change_channel": (
+        "Auf 5 GHz oder einen anderen Kanal wechseln lassen.",
+        "Have it switched to 5 GHz or another channel.",
+    ),
     "step.check_cable": ("Kabel zwischen Dose und Gerät prüfen.", "Check the cable between socket and device."),
     "step.power_cycle": (
         "Gerät einmal für 30 Sekunden stromlos machen.",

@@ -93,6 +93,12 @@ EVIDENCE: dict[str, tuple[str, str]] = {
         "Der Resolver {resolver} antwortet seit {since_ns} nicht.",
         "The resolver {resolver} has not answered since {since_ns}.",
     ),
+    # -- the customer's own network --------------------------------------------------------------------------------
+    "seen.wired_works": ("Mit Kabel funktioniert es.", "By cable it works."),
+    "seen.wifi_weak": (
+        "Der Router empfängt seine WLAN-Geräte nur schwach ({rssi}).",
+        "The router receives its Wi-Fi devices only weakly ({rssi}).",
+    ),
     # -- flags -----------------------------------------------------------------------------------------------------
     "seen.flag.rtt_above_baseline": (
         "Auffällig an {subject}: Antwortzeit {value} {unit} über dem Üblichen.",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from correlation.verdict import RULES, judge, unclear
+from correlation.verdict import RULES, AtHome, judge, unclear
 from monitor.clock import NS
 from monitor.inventory import Inventory, Observability
 from monitor.records import (
@@ -381,7 +381,7 @@ def test_rules_stand_in_the_order_of_the_codes() -> None:
     order = list(VerdictCode)
     ranks = [order.index(code) for code, _ in RULES]
     assert ranks == sorted(ranks)
-    assert {V.IDENTITY_UNCLEAR, V.WIFI_ONLY} == set(order) - {code for code, _ in RULES}
+    assert {V.IDENTITY_UNCLEAR} == set(order) - {code for code, _ in RULES}
 
 
 @pytest.mark.parametrize(
@@ -594,3 +594,33 @@ def test_same_input_same_answer(scene: Scene) -> None:
     """The verdict is a pure function of what it is given."""
     outage(scene)
     assert verdict(scene) == verdict(scene)
+
+
+@pytest.mark.parametrize(
+    ("at_home", "code", "confidence"),
+    [
+        (AtHome(), V.NO_FAULT_FOUND, Confidence.SURE),
+        (AtHome(wired_works=True), V.WIFI_ONLY, Confidence.LIKELY),
+        (AtHome(wifi_rssi_dbm=-82.0, wifi_ns=NOW - 60 * NS), V.WIFI_ONLY, Confidence.UNCLEAR),
+        (AtHome(True, -82.0, NOW - 60 * NS), V.WIFI_ONLY, Confidence.SURE),
+        (AtHome(False, -82.0, NOW - 60 * NS), V.NO_FAULT_FOUND, Confidence.SURE),
+        (AtHome(wifi_rssi_dbm=-60.0, wifi_ns=NOW - 60 * NS), V.NO_FAULT_FOUND, Confidence.SURE),
+        (AtHome(wifi_rssi_dbm=-82.0, wifi_ns=NOW - 7200 * NS), V.NO_FAULT_FOUND, Confidence.SURE),
+    ],
+)
+def test_wifi_needs_evidence_from_home(scene: Scene, at_home: AtHome, code: V, confidence: Confidence) -> None:
+    """Wi-Fi is blamed for what was seen at home: a cable that works, or a weak signal of late; never without it."""
+    verdict = judge(scene.view(), scene.inventory, 0, NOW, at_home=at_home)
+    assert (verdict.code, verdict.confidence) == (code, confidence)
+    if code is V.WIFI_ONLY:
+        assert {e.source for e in verdict.evidence} & {"customer", "cpe"}
+        assert any(e.said.code.startswith("seen.replied") for e in verdict.evidence)
+
+
+def test_wifi_is_never_blamed_for_a_line_that_does_not_answer(scene: Scene) -> None:
+    """Down, stale or not measurable: what works at home changes nothing."""
+    home = AtHome(True, -82.0, NOW - 60 * NS)
+    scene.down(0)
+    assert judge(scene.view(), scene.inventory, 0, NOW, at_home=home).code is V.LINE_DOWN_ONLY_HERE
+    assert judge(scene.view(), scene.inventory, 1, NOW, Observability.NO_ADDRESS, home).code is V.NOT_OBSERVABLE
+    assert judge(scene.view(), scene.inventory, 1, NOW + 600 * NS, at_home=home).code is V.DATA_STALE

@@ -148,7 +148,7 @@ def test_every_code_in_the_rules_has_words_and_the_other_way_round() -> None:
     known = {**DESK, **EVIDENCE}
     assert used <= set(known)
     titles = {code for code in known if code.startswith(("verdict.", "confidence.", "disposition."))}
-    assert set(known) - used - titles == {"say.report_logged", "say.wifi_only"}
+    assert set(known) - used - titles == {"say.report_logged"}
     assert {f"verdict.{code}" for code in VerdictCode} <= titles
     assert {f"confidence.{grade}" for grade in Confidence} <= titles
     assert {

@@ -1,19 +1,19 @@
 """What goes over the wire, as the OpenAPI document shows it: one module per subject, all names here."""
 
-from monitor.api.models.admin import (
-    AuditList,
-    AuditOut,
-    Detail,
-    FlagList,
-    FlagOut,
-    HealthOut,
+from monitor.api.models.access import (
     KeyCreated,
     KeyIn,
     KeyList,
     KeyOut,
+    PasswordIn,
     SessionIn,
     SessionOut,
+    UserChange,
+    UserIn,
+    UserList,
+    UserOut,
 )
+from monitor.api.models.admin import AuditList, AuditOut, Detail, FlagList, FlagOut, HealthOut
 from monitor.api.models.base import (
     Both,
     EtrOut,
@@ -92,6 +92,7 @@ __all__ = [
     "NoteIn",
     "NoteOut",
     "Output",
+    "PasswordIn",
     "ProbeOut",
     "ProblemBody",
     "ResolveIn",
@@ -102,5 +103,9 @@ __all__ = [
     "SessionOut",
     "Text",
     "Time",
+    "UserChange",
+    "UserIn",
+    "UserList",
+    "UserOut",
     "VerdictOut",
 ]

@@ -13,6 +13,9 @@ class LookupIn(Input):
     verified_by: Literal["customer_number", "phone_password", "callback", "address_and_name", "other"] | None = Field(
         None, description="how the caller was verified; needed before personal data is shown"
     )
+    wired_works: bool | None = Field(
+        None, description="what the customer found when asked: does a device on a cable work?"
+    )
 
 
 class VerdictOut(Output):

@@ -26,7 +26,7 @@ def routes(api: Api) -> APIRouter:
     @router.post("/calls", response_model=m.CallCreated, status_code=201, responses=problems(404))
     async def add(body: m.CallIn, request: Request, who: LogsCalls) -> Response:
         """Document a customer's report with the verdict of this moment; it is evidence for the engine, too."""
-        row = api.row_of(body.line_id)
+        row = api.row_of(body.line_id, who)
         now_ns = services.clock.now_ns()
         started_ns = given_time(body.started_at, "started_at") if body.started_at else None
         if started_ns is not None and started_ns > now_ns + FUTURE_S * NS:
@@ -34,27 +34,30 @@ def routes(api: Api) -> APIRouter:
         view = services.view()
         verdict = judge_line(row, view, services.inventory(), services.bindings(), now_ns)
         # The same person sends the same request again; another's is another report.
-        request_id = f"{who.name}:{body.request_id}" if body.request_id else ""
+        request_id = f"{who.identity}:{body.request_id}" if body.request_id else ""
 
-        def write() -> tuple[m.CallCreated, Event, bool]:
+        inventory = services.inventory()
+        region = inventory.elements.paths[int(inventory.leaf[row])].partition("/")[0]
+
+        def write() -> tuple[present.Shown, Event, bool]:
             report, new = reports.add(
-                verdict, now_ns, who.name, body.symptom, body.words, started_ns, body.disposition, request_id
+                verdict, now_ns, who.name, body.symptom, body.words, started_ns, body.disposition, request_id, region
             )
             case = present.both(Coded("say.report_logged", {"case": report.case_id}), services.zone)
-            made = m.CallCreated.model_validate({**present.call_fields(report), "say": case, "new": new})
+            made = {**present.call(report), "say": case, "new": new}
             return made, report.event(), new
 
         made, event, new = await to_thread.run_sync(write)
-        api.note(request, who, "call", body.line_id, made.case_id)
+        api.note(request, who, "call", body.line_id, made["case_id"])
         signs = view.signs.get(row)
         if new and (signs is None or now_ns - signs.call_ns > CALLED_S * NS):
-            api.background(_submit(event), "telling the engine of a call")
+            api.tell_engine(event)
         return answer(made, 201 if new else 200)
 
     @router.get(
         "/calls",
         response_model=m.CallList,
-        responses={**problems(), 200: {"content": {"text/csv": {}}}},
+        responses={**problems(), 200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
     )
     async def search(
         request: Request,
@@ -73,16 +76,15 @@ def routes(api: Api) -> APIRouter:
             raise Problem(403, f"the role {who.role} may not export reports")
         since_ns = given_time(since, "since") if since else None
         try:
-            page = await to_thread.run_sync(reports.search, line_id, incident_id, by, text, since_ns, limit, cursor)
+            page = await to_thread.run_sync(
+                reports.search, line_id, incident_id, by, text, since_ns, limit, cursor, who.regions
+            )
         except ValueError as error:
             raise Problem(422, str(error), errors=[{"field": "cursor", "message": str(error)}]) from None
         api.note(request, who, "calls", line_id or incident_id, f"{len(page.items)} as {format}")
         if format == "csv":
             headers = {"Content-Disposition": 'attachment; filename="reports.csv"', "Cache-Control": "no-store"}
             return Response(as_csv(page.items), headers=headers, media_type="text/csv; charset=utf-8")
-        return answer(m.CallList(items=[present.call(r) for r in page.items], cursor=page.cursor))
-
-    async def _submit(event: Event) -> None:
-        await services.submit(event)
+        return answer({"items": [present.call(r) for r in page.items], "cursor": page.cursor})
 
     return router

@@ -9,9 +9,11 @@ from starlette.responses import Response
 
 from monitor.api import models as m
 from monitor.api.auth import Principal
-from monitor.api.context import Api, answer, given_time, problems
+from monitor.api.context import POLLED, Api, answer, given_time, polled, problems
 from monitor.api.granted import PlansMaintenance, ReadsMaintenance, SendsEvents
+from monitor.api.present import Shown
 from monitor.api.problems import Problem
+from monitor.api.reach import Reach
 from monitor.clock import NS, number_to_ns, parse_time, rfc3339
 from monitor.inventory import Inventory
 from monitor.records import EVENT_KINDS, Event, EventKind, Subject, parse_subject
@@ -51,10 +53,10 @@ def routes(api: Api) -> APIRouter:
             "group": inventory.groups.index_of,
             "line": inventory.index_of,
         }[kind](name)
-        if known is None:
+        subject = name if kind == "line" else f"{kind}:{name}"
+        if known is None or not api.reach(who).subject(subject):
             raise Problem(404, f"there is no such {kind}")
         number = secrets.token_hex(6)
-        subject = name if kind == "line" else f"{kind}:{name}"
         event = Event(
             starts_ns,
             subject,
@@ -68,23 +70,26 @@ def routes(api: Api) -> APIRouter:
         api.note(request, who, "maintenance", subject, f"{rfc3339(starts_ns)} {rfc3339(ends_ns)}")
         return answer(_shown(event, None, services.clock.now_ns()), 201)
 
-    @router.get("/maintenance", response_model=m.MaintenanceList, responses=problems(), tags=["maintenance"])
-    async def planned(who: ReadsMaintenance) -> Response:
+    @router.get(
+        "/maintenance", response_model=m.MaintenanceList, responses={**problems(), **POLLED}, tags=["maintenance"]
+    )
+    async def planned(request: Request, who: ReadsMaintenance) -> Response:
         """Work that runs or is to come, soonest first."""
+        reach = api.reach(who)
         now_ns = services.clock.now_ns()
         items = [
             shown
             for event, ended in (await _windows(now_ns)).values()
-            if parse_time((shown := _shown(event, ended, now_ns)).ends_at) > now_ns
+            if reach.touches(event.subject) and parse_time((shown := _shown(event, ended, now_ns))["ends_at"]) > now_ns
         ]
-        return answer(m.MaintenanceList(items=sorted(items, key=lambda i: i.starts_at)))
+        return polled(request, {"items": sorted(items, key=lambda i: str(i["starts_at"]))})
 
     @router.delete("/maintenance/{maintenance_id}", status_code=204, responses=problems(404), tags=["maintenance"])
     async def end(maintenance_id: str, request: Request, who: PlansMaintenance) -> Response:
         """End or cancel it now."""
         now_ns = services.clock.now_ns()
         found = (await _windows(now_ns)).get(maintenance_id)
-        if found is None:
+        if found is None or not api.reach(who).subject(found[0].subject):
             raise Problem(404, "there is no such planned work")
         event, ended = found
         if ended is None:
@@ -101,10 +106,10 @@ def routes(api: Api) -> APIRouter:
             raise Problem(413, f"at most {BATCH} events at once")
         made: list[Event] = []
         wrong: list[dict[str, str]] = []
-        inventory, now_ns = services.inventory(), services.clock.now_ns()
+        reach, now_ns = api.reach(who), services.clock.now_ns()
         for i, one in enumerate(given):
             try:
-                made.append(_event(one, who, inventory, now_ns))
+                made.append(_event(one, who, reach, now_ns))
             except _Refused as error:
                 wrong.append({"field": f"{i}.{error.field}", "message": error.message})
         if wrong:
@@ -120,7 +125,7 @@ def routes(api: Api) -> APIRouter:
                 await to_thread.run_sync(state.record_event, event)
             accepted += 1
         api.note(request, who, "events", "", f"{accepted} accepted, {repeated} repeated")
-        return answer(m.EventsOut(accepted=accepted, repeated=repeated), 202)
+        return answer({"accepted": accepted, "repeated": repeated}, 202)
 
     async def _say(event: Event) -> None:
         """In the journal first; remembered then, so that nothing is lost in between."""
@@ -137,21 +142,21 @@ def routes(api: Api) -> APIRouter:
     return router
 
 
-def _shown(event: Event, ended: Event | None, now_ns: int) -> m.MaintenanceOut:
+def _shown(event: Event, ended: Event | None, now_ns: int) -> Shown:
     subject = parse_subject(event.subject)
     name = f"{subject.group}:{subject.name}" if subject.kind == "group" else subject.name
     ends_ns = parse_time(event.value)
     if ended is not None:
         ends_ns = min(ends_ns, ended.at_ns)
-    return m.MaintenanceOut(
-        maintenance_id=event.event_id.partition(":")[2],
-        scope=m.ScopeOut(kind=subject.kind, name=name, text=m.Both(de=name, en=name)),
-        starts_at=rfc3339(event.at_ns),
-        ends_at=rfc3339(ends_ns),
-        reason=event.source,
-        by=event.by,
-        active=event.at_ns <= now_ns < ends_ns,
-    )
+    return {
+        "maintenance_id": event.event_id.partition(":")[2],
+        "scope": {"kind": subject.kind, "name": name, "text": {"de": name, "en": name}},
+        "starts_at": rfc3339(event.at_ns),
+        "ends_at": rfc3339(ends_ns),
+        "reason": event.source,
+        "by": event.by,
+        "active": event.at_ns <= now_ns < ends_ns,
+    }
 
 
 class _Refused(Exception):
@@ -163,7 +168,7 @@ class _Refused(Exception):
         self.message = message
 
 
-def _event(given: m.EventIn, who: Principal, inventory: Inventory, now_ns: int) -> Event:
+def _event(given: m.EventIn, who: Principal, reach: Reach, now_ns: int) -> Event:
     """Raises _Refused."""
     if given.kind not in EVENT_KINDS:
         raise _Refused("kind", "is not a kind of events.csv")
@@ -173,7 +178,8 @@ def _event(given: m.EventIn, who: Principal, inventory: Inventory, now_ns: int) 
         subject = parse_subject(given.subject)
     except ValueError as error:
         raise _Refused("subject", str(error)) from None
-    if not _known(subject, inventory):
+    # What lies in another region is as if it were not there.
+    if not _known(subject, reach.inventory) or not reach.subject(given.subject):
         raise _Refused("subject", f"there is no such {subject.kind} in the inventory")
     try:
         at = given.at

@@ -10,14 +10,16 @@ from starlette.responses import Response, StreamingResponse
 from monitor.api import models as m
 from monitor.api import present
 from monitor.api.auth import Principal
-from monitor.api.context import Api, answer, given_time, problems
+from monitor.api.context import POLLED, Api, answer, given_time, polled, problems
 from monitor.api.feed import EVENT_STREAM, EventStream
 from monitor.api.granted import ActsOnIncidents, ReadsIncidents
 from monitor.api.problems import Problem
+from monitor.api.reach import Reach
 from monitor.clock import rfc3339
-from monitor.records import Event, EventKind, IncidentStatus
+from monitor.records import Event, EventKind, Incident, IncidentStatus
 
 LINES = 1000
+PAGES = 20
 UNRESOLVED = [s.value for s in IncidentStatus if s is not IncidentStatus.RESOLVED]
 
 
@@ -25,7 +27,7 @@ def routes(api: Api) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["incidents"])
     services, state = api.services, api.services.state
 
-    @router.get("/incidents", response_model=m.IncidentList, responses=problems())
+    @router.get("/incidents", response_model=m.IncidentList, responses={**problems(), **POLLED})
     async def incidents(
         request: Request,
         who: ReadsIncidents,
@@ -41,42 +43,57 @@ def routes(api: Api) -> APIRouter:
         since_ns = given_time(since, "since") if since else None
         wanted = {"unresolved": UNRESOLVED, "all": None}.get(status, [status])
 
-        def read() -> m.IncidentList:
-            page = state.incidents(wanted, element, since_ns, limit, cursor)
-            return m.IncidentList(items=[present.incident(i, services.zone) for i in page.items], cursor=page.cursor)
+        reach = api.reach(who)
+
+        def read() -> present.Shown:
+            found, following = [], cursor
+            for _ in range(PAGES):  # with regions a page may hold nothing that is visible
+                page = state.incidents(wanted, element, since_ns, limit, following)
+                found = [i for i in page.items if reach.incident(i)]
+                following = page.cursor
+                if found or not following:
+                    break
+            return {"items": [_shown(i, reach) for i in found], "cursor": following}
 
         try:
-            return answer(await to_thread.run_sync(read))
+            return polled(request, await to_thread.run_sync(read))
         except ValueError as error:
             raise Problem(422, str(error), errors=[{"field": "cursor", "message": str(error)}]) from None
 
-    @router.get("/incidents/{incident_id}", response_model=m.IncidentDetail, responses=problems(404))
-    async def incident(incident_id: str, who: ReadsIncidents) -> Response:
+    @router.get("/incidents/{incident_id}", response_model=m.IncidentDetail, responses={**problems(404), **POLLED})
+    async def incident(incident_id: str, request: Request, who: ReadsIncidents) -> Response:
         """One incident with its history and its lines."""
 
-        def read() -> m.IncidentDetail | None:
+        reach = api.reach(who)
+
+        def read() -> present.Shown | None:
             found = state.incident(incident_id)
-            if found is None:
+            if found is None or not reach.incident(found):
                 return None
             history = [
-                m.HistoryStep(
-                    at=rfc3339(step.at_ns),
-                    what=step.what,
-                    status=step.incident.status.value,
-                    lines_down=step.incident.lines_down,
-                    lines_affected=step.incident.lines_affected,
-                    scope=present.scope(step.incident.scope),
-                )
+                {
+                    "at": rfc3339(step.at_ns),
+                    "what": step.what,
+                    "status": step.incident.status.value,
+                    "lines_down": step.incident.lines_down,
+                    "lines_affected": step.incident.lines_affected,
+                    "scope": present.scope(step.incident.scope),
+                }
                 for step in state.incident_history(incident_id)
+                if reach.incident(step.incident)
             ]
-            fields = present.incident_fields(found, services.zone)
-            lines = state.incident_lines(incident_id)[:LINES]
-            return m.IncidentDetail.model_validate({**fields, "history": history, "lines": lines})
+            fields = _shown(found, reach)
+            lines = state.incident_lines(incident_id)
+            if not reach.everything:
+                rows = zip(lines, reach.inventory.indices_of(lines).tolist(), strict=True)
+                lines = [line for line, row in rows if row >= 0 and reach.row(row)]
+            lines = lines[:LINES]
+            return {**fields, "history": history, "lines": lines}
 
         found = await to_thread.run_sync(read)
         if found is None:
             raise Problem(404, "there is no such incident")
-        return answer(found)
+        return polled(request, found)
 
     @router.post("/incidents/{incident_id}/ack", response_model=m.Accepted, status_code=202, responses=problems(404))
     async def ack(incident_id: str, body: m.AckIn, request: Request, who: ActsOnIncidents) -> Response:
@@ -106,13 +123,16 @@ def routes(api: Api) -> APIRouter:
     @router.get("/stream", responses={**problems(), 200: EVENT_STREAM}, response_class=StreamingResponse)
     async def stream(who: ReadsIncidents) -> Response:
         """Incidents as they change (`incident`); `resync` and `hello` mean: fetch the list again."""
-        return EventStream(api.feed, api.feed.incidents())
+        return EventStream(api.feed, api.feed.incidents(who.regions))
+
+    def _shown(incident: Incident, reach: Reach) -> present.Shown:
+        return present.incident(incident, services.zone, reach)
 
     async def _tell(
         request: Request, who: Principal, incident_id: str, kind: EventKind, value: str, unresolved: bool = False
     ) -> Response:
         found = await to_thread.run_sync(state.incident, incident_id)
-        if found is None:
+        if found is None or not api.reach(who).incident(found):
             raise Problem(404, "there is no such incident")
         if unresolved and found.status is IncidentStatus.RESOLVED:
             raise Problem(409, "this incident is resolved already")
@@ -129,6 +149,6 @@ def routes(api: Api) -> APIRouter:
         await services.submit(event)
         await to_thread.run_sync(state.record_event, event)
         api.note(request, who, kind, incident_id, value)
-        return answer(m.Accepted(event_id=event_id), 202)
+        return answer({"event_id": event_id}, 202)
 
     return router

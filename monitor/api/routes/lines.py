@@ -10,9 +10,10 @@ from starlette.responses import Response
 from correlation.view import EngineView
 from monitor.api import models as m
 from monitor.api import present
-from monitor.api.context import Api, answer, problems
+from monitor.api.context import POLLED, Api, answer, polled, problems
 from monitor.api.granted import Probes, ReadsLines
 from monitor.api.problems import Problem
+from monitor.api.reach import Reach
 from monitor.clock import NS, rfc3339
 from monitor.desk import judge_line
 from monitor.inventory import Inventory
@@ -29,7 +30,7 @@ def routes(api: Api) -> APIRouter:
     @router.get("/lines/{line_id}", response_model=m.LineOut, responses=problems(404))
     async def line(line_id: str, request: Request, who: ReadsLines) -> Response:
         """State, evidence and verdict of one line, and its incidents of the last 30 days."""
-        row = api.row_of(line_id)
+        row = api.row_of(line_id, who)
         view, inventory, bindings = services.view(), services.inventory(), services.bindings()
         now_ns = services.clock.now_ns()
         verdict = judge_line(row, view, inventory, bindings, now_ns)
@@ -40,22 +41,22 @@ def routes(api: Api) -> APIRouter:
         incident = view.incident_of(row)
         same = bindings.inventory.generation == inventory.generation
         return answer(
-            m.LineOut(
-                line=present.card(inventory, row, who.may("personal")),
-                state=LineState(int(view.state[row])).name.lower(),
-                since=present.time(int(view.since_ns[row])),
-                observability=bindings.reason_of(row).name.lower() if same else "unknown",
-                probed_at=present.time(int(view.probed_ns[row])),
-                replied_at=present.time(int(view.replied_ns[row])),
-                rtt_ms=present.number(view.rtt_ms[row]),
-                baseline_ms=present.number(view.baseline_ms[row]),
-                loss_ratio=present.number(view.loss_ratio[row]),
-                flaps_24h=int(view.flaps_24h[row]),
-                groups=[inventory.groups.scope_name(int(g)) for g in inventory.groups.groups_of(row)],
-                verdict=present.verdict(verdict, services.zone),
-                incident=present.brief(incident) if incident else None,
-                recent_incidents=[present.brief(i) for i in recent],
-            )
+            {
+                "line": present.card(inventory, row, who.may("personal")),
+                "state": LineState(int(view.state[row])).name.lower(),
+                "since": present.time(int(view.since_ns[row])),
+                "observability": bindings.reason_of(row).name.lower() if same else "unknown",
+                "probed_at": present.time(int(view.probed_ns[row])),
+                "replied_at": present.time(int(view.replied_ns[row])),
+                "rtt_ms": present.number(view.rtt_ms[row]),
+                "baseline_ms": present.number(view.baseline_ms[row]),
+                "loss_ratio": present.number(view.loss_ratio[row]),
+                "flaps_24h": int(view.flaps_24h[row]),
+                "groups": [inventory.groups.scope_name(int(g)) for g in inventory.groups.groups_of(row)],
+                "verdict": present.verdict(verdict, services.zone),
+                "incident": present.brief(incident) if incident else None,
+                "recent_incidents": [present.brief(i) for i in recent],
+            }
         )
 
     @router.get("/lines/{line_id}/history", response_model=m.HistoryOut, responses=problems(404))
@@ -67,7 +68,7 @@ def routes(api: Api) -> APIRouter:
         points: Annotated[int, Query(ge=10, le=2000)] = 288,
     ) -> Response:
         """Probes and round-trip times, newest bins last. More than a day is for the NOC: it shows people's habits."""
-        api.row_of(line_id)
+        api.row_of(line_id, who)
         if hours > DAY_H and not who.may("history.long"):
             raise Problem(403, f"the role {who.role} sees the last 24 hours")
         if services.samples is None:
@@ -77,42 +78,44 @@ def routes(api: Api) -> APIRouter:
         begin_ns = end_ns - int(hours * 3600 * NS)
         found = await to_thread.run_sync(services.samples.line_history, line_id, begin_ns, end_ns, points)
         return answer(
-            m.HistoryOut(
-                line_id=line_id,
-                bin_s=found.bin_s,
-                at=[rfc3339(int(at)) for at in found.at_ns],
-                sent=found.sent.tolist(),
-                received=found.received.tolist(),
-                rtt_ms=[present.number(v) for v in found.rtt_ms],
-                rtt_min_ms=[present.number(v) for v in found.rtt_min_ms],
-                rtt_max_ms=[present.number(v) for v in found.rtt_max_ms],
-            )
+            {
+                "line_id": line_id,
+                "bin_s": found.bin_s,
+                "at": [rfc3339(int(at)) for at in found.at_ns],
+                "sent": found.sent.tolist(),
+                "received": found.received.tolist(),
+                "rtt_ms": [present.number(v) for v in found.rtt_ms],
+                "rtt_min_ms": [present.number(v) for v in found.rtt_min_ms],
+                "rtt_max_ms": [present.number(v) for v in found.rtt_max_ms],
+            }
         )
 
     @router.post("/lines/{line_id}/probe", response_model=m.ProbeOut, status_code=202, responses=problems(404, 409))
     async def probe(line_id: str, request: Request, who: Probes) -> Response:
         """Probe this line and some neighbours now; `asked` is false when somebody did so a moment ago."""
-        row = api.row_of(line_id)
+        row = api.row_of(line_id, who)
         asked_ns, lines = api.live.ask(row)
         if not asked_ns:
             raise Problem(409, "this line cannot be probed: it has no address of its own now")
         api.note(request, who, "probe", line_id)
-        return answer(m.ProbeOut(asked=lines > 0, lines=lines, retry_s=round(api.live.retry_s(row), 1)), 202)
+        return answer({"asked": lines > 0, "lines": lines, "retry_s": round(api.live.retry_s(row), 1)}, 202)
 
-    @router.get("/elements", response_model=m.ElementList, responses=problems())
-    async def top(who: ReadsLines) -> Response:
+    @router.get("/elements", response_model=m.ElementList, responses={**problems(), **POLLED})
+    async def top(request: Request, who: ReadsLines) -> Response:
         """The topmost elements, with the states of the lines under each."""
         inventory = services.inventory()
         counts = _Counts(inventory, services.view())
-        tops = np.flatnonzero(inventory.elements.parent < 0)[:CHILDREN]
-        return answer(m.ElementList(items=[m.ElementChild.model_validate(counts.of(int(e))) for e in tops]))
+        reach = Reach.of(who, inventory)
+        tops = [e for e in np.flatnonzero(inventory.elements.parent < 0) if reach.path(inventory.elements.paths[e])]
+        tops = tops[:CHILDREN]
+        return polled(request, {"items": [counts.of(int(e)) for e in tops]})
 
-    @router.get("/elements/{path:path}", response_model=m.ElementOut, responses=problems(404))
-    async def element(path: str, who: ReadsLines) -> Response:
+    @router.get("/elements/{path:path}", response_model=m.ElementOut, responses={**problems(404), **POLLED})
+    async def element(path: str, request: Request, who: ReadsLines) -> Response:
         """States and coverage of the lines under an element and under each of its children."""
         inventory, view = services.inventory(), services.view()
         index = inventory.elements.index_of(path)
-        if index is None:
+        if index is None or not Reach.of(who, inventory).path(path):
             raise Problem(404, "there is no such element")
         counts = _Counts(inventory, view)
         own = counts.of(index)
@@ -124,15 +127,14 @@ def routes(api: Api) -> APIRouter:
             and (i.scope.name == path or i.scope.name.startswith(path + "/") or path.startswith(i.scope.name + "/"))
         ]
         lines = int(own["lines"])
-        return answer(
-            m.ElementOut.model_validate(
-                {
-                    **own,
-                    "coverage_ratio": round(int(own["observable"]) / lines, 4) if lines else 0.0,
-                    "incidents": [present.brief(i) for i in under],
-                    "children": [counts.of(c) for c in inventory.elements.children(index)[:CHILDREN]],
-                }
-            )
+        return polled(
+            request,
+            {
+                **own,
+                "coverage_ratio": round(int(own["observable"]) / lines, 4) if lines else 0.0,
+                "incidents": [present.brief(i) for i in under],
+                "children": [counts.of(c) for c in inventory.elements.children(index)[:CHILDREN]],
+            },
         )
 
     return router

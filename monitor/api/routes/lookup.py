@@ -1,17 +1,26 @@
-"""The look-up: what an agent types becomes a verdict, at once from memory, and better by a live check."""
+"""The look-up: what an agent types becomes a verdict, at once from memory, and better by a live check.
+
+This is the request that must be fast: its body is decoded by msgspec (pydantic names what is wrong when that fails), it
+asks no database, and its audit entry is written later with others.
+"""
 
 import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
+import msgspec
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.responses import Response, StreamingResponse
 
+from correlation.verdict import AtHome
 from monitor.api import models as m
 from monitor.api import present
-from monitor.api.auth import Principal
+from monitor.api.auth import Principal, permitted
 from monitor.api.context import Api, answer, log, problems
 from monitor.api.feed import EVENT_STREAM, HEARTBEAT_S, EventStream, encode
 from monitor.api.granted import LooksUp
@@ -20,11 +29,48 @@ from monitor.api.problems import Problem
 from monitor.clock import NS, rfc3339
 from monitor.desk import Answer, judge_line, look_up
 from monitor.desk.lookup import IDS
-from monitor.records import Event
+from monitor.records import Event, ValueKind
 
 FOLLOW_S = 15.0
 LOOK_S = 0.1  # how often the engine's view is looked at while somebody waits
 CALLED_S = 600.0  # a second call about a line within that time is no new evidence
+WIFI_S = 1800.0  # how far back the router's Wi-Fi telemetry is looked for
+ASKED = {
+    "x-permission": "lookup",
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/LookupIn"}}},
+    },
+}
+
+
+class Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """models.LookupIn, decoded faster."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    reason: Literal["call", "check", "other"] | None = None
+    verified_by: Literal["customer_number", "phone_password", "callback", "address_and_name", "other"] | None = None
+    wired_works: bool | None = None
+
+
+_decode = msgspec.json.Decoder(Asked).decode
+
+
+def asked(body: bytes) -> Asked:
+    """Raises RequestValidationError that names the field."""
+    try:
+        made = _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        made = None
+    if made is None or not (key := made.key.strip()):
+        try:
+            slow = m.LookupIn.model_validate_json(body)
+        except ValidationError as error:
+            errors = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_context=False)]
+            raise RequestValidationError(errors) from None
+        return Asked(slow.key, slow.reason, slow.verified_by, slow.wired_works)
+    made.key = key
+    return made
 
 
 def routes(api: Api) -> APIRouter:
@@ -36,13 +82,16 @@ def routes(api: Api) -> APIRouter:
     counted = services.metrics.counter("lookups_total", "look-ups by verdict", ["verdict"])
     pace = Pace(services.settings.lookups_alarm_per_hour)
 
-    @router.post("/lookup", response_model=m.LookupOut, responses=problems())
-    async def lookup(body: m.LookupIn, request: Request, who: LooksUp) -> Response:
+    @router.post("/lookup", response_model=m.LookupOut, responses=problems(413), openapi_extra=ASKED)
+    async def lookup(request: Request) -> Response:
         """The verdict for the line that `key` names, or the candidates when it names several."""
+        who = permitted(request, "lookup")
+        body = asked(await request.body())
         begin = time.perf_counter()
-        found = look_up(body.key, services.view(), services.inventory(), services.bindings(), services.clock.now_ns())
-        open_data = who.may("personal") or body.verified_by is not None
-        shown = _answer(request, who, found, open_data, body.reason or "", body.verified_by or "")
+        at_home = AtHome(body.wired_works)
+        found = _find(body.key, who, at_home)
+        open_data = body.verified_by is not None or who.may("personal")
+        shown = _answer(request, who, found, open_data, body.reason or "", body.verified_by or "", at_home)
         seconds.observe(time.perf_counter() - begin)
         if body.reason == "call" and found.row is not None:
             _called(found.row, found.verdict.line_id)
@@ -55,8 +104,7 @@ def routes(api: Api) -> APIRouter:
         key: Annotated[str, Query(min_length=1, max_length=200, description="line id, customer id, serial, endpoint")],
     ) -> Response:
         """The same by ids only: phone numbers, names and addresses do not belong in an address line."""
-        found = look_up(key, services.view(), services.inventory(), services.bindings(), services.clock.now_ns(), IDS)
-        return answer(_answer(request, who, found, who.may("personal"), "", ""))
+        return answer(_answer(request, who, _find(key, who, AtHome(), by_ids=True), who.may("personal"), "", ""))
 
     @router.get(
         "/lookup/{lookup_id}/stream", responses={**problems(404), 200: EVENT_STREAM}, response_class=StreamingResponse
@@ -64,13 +112,26 @@ def routes(api: Api) -> APIRouter:
     async def follow(lookup_id: str, who: LooksUp) -> Response:
         """The verdict of a look-up as it improves by the live check, for some seconds."""
         found = api.live.find(lookup_id)
-        if found is None or found.who != who.name:
+        if found is None or found.who != who.identity:
             raise Problem(404, "there is no such look-up (any more): look the line up again")
         return EventStream(api.feed, _follow(found))
 
+    def _find(key: str, who: Principal, at_home: AtHome, by_ids: bool = False) -> Answer:
+        inventory = services.inventory()
+        visible = api.reach(who).row if who.regions else None
+        allowed = IDS if by_ids else None
+        now_ns = services.clock.now_ns()
+        return look_up(key, services.view(), inventory, services.bindings(), now_ns, allowed, visible, at_home)
+
     def _answer(
-        request: Request, who: Principal, found: Answer, open_data: bool, reason: str, verified: str
-    ) -> m.LookupOut:
+        request: Request,
+        who: Principal,
+        found: Answer,
+        open_data: bool,
+        reason: str,
+        verified: str,
+        at_home: AtHome = AtHome(),  # noqa: B008  # frozen
+    ) -> present.Shown:
         verdict = found.verdict
         detail = " ".join(part for part in (verdict.code.value, found.matched_by or "", reason, verified) if part)
         api.note(request, who, "lookup", verdict.line_id or f"{found.matches} matches", detail)
@@ -78,34 +139,37 @@ def routes(api: Api) -> APIRouter:
         if pace.beyond(who.name):
             log.warning("%s has looked up more than %d lines in an hour", who.name, pace.limit)
         asked_ns = api.live.ask(found.row)[0] if found.row is not None else 0
-        remembered = api.live.remember(verdict.line_id, who.name, found.matched_by, open_data, asked_ns)
+        remembered = api.live.remember(verdict.line_id, who.identity, found.matched_by, open_data, asked_ns, at_home)
         return _shown(remembered, found)
 
-    def _shown(lookup: Lookup, found: Answer) -> m.LookupOut:
+    def _shown(lookup: Lookup, found: Answer) -> present.Shown:
         view, inventory = services.view(), services.inventory()
         verdict, row = found.verdict, found.row
-        incident = next((i for i in view.incidents if i.incident_id == verdict.incident_id), None)
-        live = m.Live(asked_at=present.time(lookup.asked_ns), answered=None)
+        incident = None
+        if verdict.incident_id:
+            incident = next((i for i in view.incidents if i.incident_id == verdict.incident_id), None)
+        live: dict[str, Any] = {"asked_at": present.time(lookup.asked_ns), "answered": None, "rtt_ms": None}
         if row is not None and lookup.asked_ns and view.generation == inventory.generation:
             if int(view.replied_ns[row]) >= lookup.asked_ns:
-                live.answered, live.rtt_ms = True, present.number(view.rtt_ms[row])
+                live["answered"], live["rtt_ms"] = True, present.number(view.rtt_ms[row])
             elif int(view.probed_ns[row]) >= lookup.asked_ns:
-                live.answered = False
-        return m.LookupOut(
-            lookup_id=lookup.lookup_id,
-            at=rfc3339(verdict.at_ns),
-            matched_by=found.matched_by.value if found.matched_by else None,
-            matches=found.matches,
-            line=present.card(inventory, row, lookup.open_data) if row is not None else None,
-            verdict=present.verdict(verdict, services.zone),
-            incident=present.brief(incident) if incident else None,
-            candidates=[present.candidate(c) for c in found.candidates],
-            live=live,
-        )
+                live["answered"] = False
+        return {
+            "lookup_id": lookup.lookup_id,
+            "at": rfc3339(verdict.at_ns),
+            "matched_by": found.matched_by.value if found.matched_by else None,
+            "matches": found.matches,
+            "line": present.card(inventory, row, lookup.open_data) if row is not None else None,
+            "verdict": present.verdict(verdict, services.zone),
+            "incident": present.brief(incident) if incident else None,
+            "candidates": [present.candidate(c) for c in found.candidates],
+            "live": live,
+        }
 
     async def _follow(lookup: Lookup) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         end, beat = loop.time() + FOLLOW_S, loop.time() + HEARTBEAT_S
+        at_home = await _with_wifi(lookup)
         view, shown = None, None
         while loop.time() < end and lookup.line_id:
             if services.view() is not view:
@@ -114,44 +178,50 @@ def routes(api: Api) -> APIRouter:
                 if row is None:
                     break
                 now_ns = services.clock.now_ns()
-                verdict = judge_line(row, view, services.inventory(), services.bindings(), now_ns)
+                verdict = judge_line(row, view, services.inventory(), services.bindings(), now_ns, at_home)
                 body = _shown(lookup, Answer(verdict, row, lookup.matched_by, 1))
                 if (sign := _sign(body)) != shown:
                     shown = sign
-                    yield encode("verdict", body.model_dump_json())
+                    yield encode("verdict", msgspec.json.encode(body).decode())
             if loop.time() > beat:
                 beat = loop.time() + HEARTBEAT_S
                 yield b": still here\n\n"
             await asyncio.sleep(LOOK_S)
         yield encode("done", "{}")
 
+    async def _with_wifi(lookup: Lookup) -> AtHome:
+        """What the router told of its Wi-Fi lately; the store of samples is asked once per look-up, not before it."""
+        samples, now_ns = services.samples, services.clock.now_ns()
+        if samples is None or not lookup.line_id:
+            return lookup.at_home
+        begin_ns = now_ns - int(WIFI_S * NS)
+        try:
+            found = await to_thread.run_sync(
+                samples.values_history, lookup.line_id, ValueKind.WIFI_RSSI_DBM, begin_ns, now_ns + NS
+            )
+        except Exception as error:  # evidence that would be nice to have: without it the verdict stands
+            log.info("no Wi-Fi telemetry for a look-up: %s", error)
+            return lookup.at_home
+        if not len(found.at_ns):
+            return lookup.at_home
+        return AtHome(lookup.at_home.wired_works, float(found.mean[-1]), int(found.at_ns[-1]))
+
     def _called(row: int, line_id: str) -> None:
         now_ns = services.clock.now_ns()
         signs = services.view().signs.get(row)
         if signs is None or now_ns - signs.call_ns > CALLED_S * NS:
-            event = Event(now_ns, line_id, "call", source="desk")
-            api.background(_submit(event), "telling the engine of a call")
-
-    async def _submit(event: Event) -> None:
-        await services.submit(event)
+            api.tell_engine(Event(now_ns, line_id, "call", source="desk"))
 
     return router
 
 
-def _sign(body: m.LookupOut) -> tuple[object, ...]:
+def _sign(body: present.Shown) -> tuple[object, ...]:
     """What makes an answer another one: everything but ages and the moment."""
-    v = body.verdict
-    evidence = tuple((e.code, e.text.en) for e in v.evidence if e.code != "seen.replied_rtt")
-    return (
-        v.code,
-        v.confidence,
-        v.since,
-        v.incident_id,
-        v.say.en,
-        evidence,
-        tuple(a.code for a in v.also_seen),
-        body.live.answered,
-    )
+    v = body["verdict"]
+    evidence = tuple((e["code"], e["text"]["en"]) for e in v["evidence"] if e["code"] != "seen.replied_rtt")
+    also = tuple(a["code"] for a in v["also_seen"])
+    said = v["say"]["en"]
+    return (v["code"], v["confidence"], v["since"], v["incident_id"], said, evidence, also, body["live"]["answered"])
 
 
 class Pace:

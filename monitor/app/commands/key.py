@@ -6,16 +6,10 @@ import click
 import msgspec
 
 from monitor.app.commands.common import config_option, json_option
+from monitor.app.commands.user import fitting, open_state, region_option
 from monitor.clock import NS, SystemClock, rfc3339
 
 ROLES = ("agent", "lead", "noc", "admin", "probe")
-
-
-def _state(config: Path):  # type: ignore[no-untyped-def]  # heavy import, only here
-    from monitor.app.settings import load_settings
-    from monitor.store.state import StateStore
-
-    return StateStore.open(load_settings(config).store)
 
 
 @click.group()
@@ -28,12 +22,14 @@ def key() -> None:
 @click.option("--name", required=True, help="Whose key it is, as the audit trail will name it.")
 @click.option("--role", type=click.Choice(ROLES), default="agent", show_default=True)
 @click.option("--days", type=click.IntRange(1, 3650), help="Valid for so many days; without it: until revoked.")
-def create(config: Path, name: str, role: str, days: int | None) -> None:
+@region_option
+def create(config: Path, name: str, role: str, days: int | None, regions: tuple[str, ...]) -> None:
     """Make a key and print it, once: only its hash is kept."""
     if not name.strip():
         raise click.UsageError("--name is empty: the audit trail needs to know whose key it is")
+    fitting(role, regions)
     expires = SystemClock().now_ns() + days * 86400 * NS if days else None
-    made = _state(config).create_key(name, role, expires)
+    made = open_state(config).create_key(name, role, expires, regions)
     click.echo(made.text)
 
 
@@ -42,13 +38,13 @@ def create(config: Path, name: str, role: str, days: int | None) -> None:
 @json_option
 def list_keys(config: Path, as_json: bool) -> None:
     """Every key, revoked ones too; never its secret."""
-    for one in _state(config).list_keys():
+    for one in open_state(config).list_keys():
         if as_json:
             click.echo(msgspec.json.encode(one))
             continue
         state = "revoked" if one.revoked_ns else f"until {rfc3339(one.expires_ns)}" if one.expires_ns else "valid"
         used = f"last used {rfc3339(one.last_used_ns)}" if one.last_used_ns else "never used"
-        click.echo(f"{one.key_id}  {one.role:6}  {state}  {used}  {one.name}")
+        click.echo(f"{one.key_id}  {one.role:6}  {state}  {used}  {','.join(one.regions) or 'all regions'}  {one.name}")
 
 
 @key.command()
@@ -56,7 +52,7 @@ def list_keys(config: Path, as_json: bool) -> None:
 @click.argument("key_id")
 def revoke(config: Path, key_id: str) -> int:
     """End a key and the sessions made with it, at once."""
-    if not _state(config).revoke_key(key_id):
+    if not open_state(config).revoke_key(key_id):
         raise click.UsageError(f"there is no key {key_id!r}, or it was revoked before; see: faultline key list")
     click.echo(f"{key_id} revoked")
     return 0

@@ -1,0 +1,57 @@
+"""What is known of the customer's own network: the agent's question answered, and the router's Wi-Fi telemetry."""
+
+from dataclasses import dataclass
+
+from correlation.verdict.facts import LineFacts
+from correlation.verdict.finding import CPE, Finding, about_line, also, codes, seen
+from monitor.records import Confidence, Evidence, VerdictCode
+
+# Below this a client of most makers falls to the lowest rates and drops packets (the design rule for data is -70 dBm).
+WEAK_DBM = -75.0
+FRESH_S = 1800.0
+CUSTOMER = "customer"
+
+
+@dataclass(frozen=True, slots=True)
+class AtHome:
+    """`wired_works`: a device on a cable works (True), does not (False), or nobody has tried (None). `wifi_rssi_dbm`:
+    the newest value that the router told, at `wifi_ns` (UTC)."""
+
+    wired_works: bool | None = None
+    wifi_rssi_dbm: float | None = None
+    wifi_ns: int = 0
+
+
+NOT_ASKED = AtHome()
+
+
+def wifi_only(f: LineFacts, home: AtHome) -> Finding | None:
+    """The line answers, and by cable it works, or the router sees its Wi-Fi clients only weakly. A test by cable that
+    fails says that it is not the Wi-Fi, whatever the signal is."""
+    weak = _weak(f, home)
+    if not f.answers or home.wired_works is False or not (home.wired_works or weak):
+        return None
+    evidence: list[Evidence] = []
+    if home.wired_works:
+        evidence.append(seen(f, "seen.wired_works", f.now_ns, CUSTOMER))
+    if weak and home.wifi_rssi_dbm is not None:
+        evidence.append(seen(f, "seen.wifi_weak", home.wifi_ns, CPE, rssi=f"{home.wifi_rssi_dbm:.0f} dBm"))
+    if f.flags:
+        return also(VerdictCode.WIFI_ONLY)  # the line itself is not beyond doubt
+    both = bool(home.wired_works and weak)
+    return Finding(
+        VerdictCode.WIFI_ONLY,
+        Confidence.SURE if both else Confidence.LIKELY if home.wired_works else Confidence.UNCLEAR,
+        "resolved_wifi",
+        say=codes("say.wifi_only" if home.wired_works else "say.wifi_weak"),
+        steps=codes("step.move_router", "step.change_channel", "step.ask_wired")
+        if not home.wired_works
+        else codes("step.move_router", "step.change_channel", "step.restart_devices"),
+        do_not=codes("dont.dispatch", "dont.factory_reset"),
+        evidence=(*evidence, *about_line(f)),
+    )
+
+
+def _weak(f: LineFacts, home: AtHome) -> bool:
+    fresh = home.wifi_ns > 0 and f.age_s(home.wifi_ns) <= FRESH_S
+    return fresh and home.wifi_rssi_dbm is not None and home.wifi_rssi_dbm < WEAK_DBM

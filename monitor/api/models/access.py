@@ -1,0 +1,101 @@
+"""Who may come in: keys, accounts, sessions."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from monitor.api.models.base import Input, Output, Time
+
+PersonName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+RoleName = Literal["agent", "lead", "noc", "admin", "probe"]
+UserRole = Literal["agent", "lead", "noc", "admin"]
+Region = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Regions = Annotated[
+    list[Region],
+    Field(
+        max_length=1000, description="first elements of the paths that may be seen; empty: all", examples=[["north"]]
+    ),
+]
+
+
+class KeyIn(Input):
+    name: PersonName
+    role: RoleName
+    regions: Regions = Field(default_factory=list)
+    days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
+class KeyOut(Output):
+    key_id: str
+    name: str
+    role: str
+    regions: list[str]
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+    last_used_at: Time | None
+
+
+class KeyCreated(Output):
+    key_id: str
+    key: str = Field(description="shown this once")
+
+
+class KeyList(Output):
+    items: list[KeyOut]
+
+
+class UserIn(Input):
+    name: PersonName
+    role: UserRole
+    password: Password = Field(description="at least 10 characters")
+    regions: Regions = Field(default_factory=list)
+
+
+class UserChange(Input):
+    """What is given is changed. A new password and disabling end the sessions of the account."""
+
+    role: UserRole | None = None
+    regions: Regions | None = None
+    password: Password | None = None
+    disabled: bool | None = None
+
+
+class UserOut(Output):
+    name: str
+    role: str
+    regions: list[str]
+    created_at: Time
+    disabled_at: Time | None
+    last_login_at: Time | None
+    external: bool = Field(description="a login service vouches for this account; it has no password here")
+
+
+class UserList(Output):
+    items: list[UserOut]
+
+
+class SessionIn(Input):
+    """A key, or name and password."""
+
+    key: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)] | None = None
+    name: PersonName | None = None
+    password: Password | None = None
+
+
+class PasswordIn(Input):
+    old: Password
+    new: Password = Field(description="at least 10 characters")
+
+
+class SessionOut(Output):
+    name: str
+    role: str
+    regions: list[str]
+    csrf: str
+    expires_at: Time | None
+    at: Time = Field(description="the server's clock")
+    zone: str
+    permissions: list[str]
+    account: bool = Field(description="logged in by name and password, which may be changed here")
