@@ -1,12 +1,13 @@
 """CPE telemetry over MQTT: stays connected to the broker with a persistent session and reads what routers say.
 
-In: `PREFIX/SERIAL/availability` (last will) and `PREFIX/SERIAL/telemetry/...` (JSON), QoS 1. Out: `LineValues` about
-once a second and events of lines; `source_down` / `source_up` with subject `source:mqtt` when the telemetry as a whole
-is blind, so that a broker's death is not ten thousand outages. A message is acknowledged once what follows from it is
-on disk.
+In: `PREFIX/SERIAL/availability` (last will), `PREFIX/SERIAL/telemetry/...` (JSON, BulkData) with QoS 1, and USP records
+where `cpe.usp` is enabled. Out: `LineValues` about once a second, events of lines, and requests to USP agents;
+`source_down` / `source_up` with subject `source:mqtt` when the telemetry as a whole is blind, so that a broker's death
+is not ten thousand outages. A message is acknowledged once what follows from it is on disk.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Sequence
 
@@ -14,8 +15,10 @@ import aiomqtt
 
 from collectors.base import CollectorContext, Health
 from collectors.cpe.connection import AckingClient, tls_context
+from collectors.cpe.frames import Inbound
 from collectors.cpe.reader import CpeReader
 from collectors.cpe.settings import CpeSettings
+from collectors.cpe.topics import subscriptions
 from collectors.dns.lookup import resolve_host
 from monitor.secret import read_secret
 
@@ -26,6 +29,7 @@ FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
 STABLE_S = 10.0
 PARTING_S = 0.5
+IDLE_S = 1.0
 
 
 class CpeCollector:
@@ -40,7 +44,7 @@ class CpeCollector:
         if self._password and not settings.username:
             raise ValueError("cpe.username is empty, but a password is given: name the user")
         self._tls = tls_context(settings)
-        self._topics = [f"{settings.prefix}/+/availability", f"{settings.prefix}/+/telemetry/#"]
+        self._topics = subscriptions(settings)
         self._reader: CpeReader | None = None
         self._client: AckingClient | None = None
         self._arrived = asyncio.Event()
@@ -52,11 +56,13 @@ class CpeCollector:
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
-        self._reader = reader = CpeReader(self._settings, self._context, loop.time)
+        self._reader = reader = CpeReader(self._settings, self._context, loop.time, self._send)
         pump = asyncio.create_task(self._pump(reader))
         try:
             await self._stay_connected(reader)
         finally:
+            if reader.controller is not None:
+                await reader.controller.close()
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
             await self._part(reader)
@@ -149,9 +155,9 @@ class CpeCollector:
 
     # -- messages -------------------------------------------------------------------------------------------------
 
-    def _deliver(self, message: object) -> None:
+    def _deliver(self, message: Inbound) -> None:
         assert self._reader is not None
-        self._reader.arrived(message)  # type: ignore[arg-type]
+        self._reader.arrived(message)
         self._arrived.set()
         if self._reader.owing >= self._settings.receive_maximum and self._client is not None:
             self._client.pause()
@@ -160,14 +166,25 @@ class CpeCollector:
         if self._client is not None:
             self._client.acknowledge(mid, qos)
 
+    def _send(self, topic: str, payload: bytes, reply_topic: str) -> None:
+        if self._client is not None:
+            self._client.send(topic, payload, reply_topic)
+
     async def _pump(self, reader: CpeReader) -> None:
         """Tick while there is anything to do; sleep while there is nothing."""
         while True:
-            await self._arrived.wait()
+            # A controller has to look for silent routers even when nobody says anything.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_S if reader.controller is not None else None):
+                    await self._arrived.wait()
             self._arrived.clear()
+            if reader.controller is not None:
+                reader.controller.tick()
             while reader.busy:
                 try:
                     reader.tick(self._acknowledge)
+                    if reader.controller is not None:
+                        reader.controller.tick()
                 except Exception as error:  # whatever it is, the next tick may fare better
                     text = f"cannot hand over: {type(error).__name__}: {error}; please report this"
                     self._context.metrics.troubles.begin("cpe_tick", text, self._context.clock.now_ns())

@@ -5,6 +5,45 @@ from typing import Literal
 import msgspec
 
 
+class UspSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[cpe.usp]`: we are the controller of the routers that speak USP.
+
+    A router publishes to `CONTROLLER_TOPIC/SERIAL` and listens at `AGENT_TOPIC/SERIAL`. `periodic_s`: what it is asked
+    to send a Periodic! at; after `missed` of them without a word it is asked, and offline when it does not answer in
+    `answer_s`. `bulk_s`: interval of bulk reports (0: none), as "push" (Push! events) or over "mqtt". `at_once`: so
+    many routers are provisioned at the same time.
+    """
+
+    enabled: bool = False
+    endpoint_id: str = "self::faultline"
+    controller_topic: str = "usp/controller/faultline"
+    agent_topic: str = "usp/agent"
+    periodic_s: int = 300
+    missed: float = 2.5
+    answer_s: float = 10.0
+    bulk_s: int = 300
+    bulk: Literal["push", "mqtt"] = "push"
+    at_once: int = 100
+
+    def __post_init__(self) -> None:
+        if self.endpoint_id.count(":") < 2 or not self.endpoint_id.isprintable() or len(self.endpoint_id) > 255:
+            raise ValueError(f"cpe.usp.endpoint_id is {self.endpoint_id!r}: give scheme:authority:instance")
+        for name in ("controller_topic", "agent_topic"):
+            topic = getattr(self, name)
+            if not topic or any(c in topic for c in "+#\0") or topic.strip("/") != topic:
+                raise ValueError(f"cpe.usp.{name} is {topic!r}: give topic levels without '+', '#' and outer '/'")
+        if not 1 <= self.periodic_s <= 86400:
+            raise ValueError(f"cpe.usp.periodic_s is {self.periodic_s}: give 1 to 86400 seconds")
+        if not 1 <= self.missed <= 100:
+            raise ValueError(f"cpe.usp.missed is {self.missed}: give 1 to 100")
+        if not 0.1 <= self.answer_s <= 300:
+            raise ValueError(f"cpe.usp.answer_s is {self.answer_s}: give 0.1 to 300 seconds")
+        if not 0 <= self.bulk_s <= 86400:
+            raise ValueError(f"cpe.usp.bulk_s is {self.bulk_s}: give 0 to 86400 seconds")
+        if not 1 <= self.at_once <= 10_000:
+            raise ValueError(f"cpe.usp.at_once is {self.at_once}: give 1 to 10000")
+
+
 class CpeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The broker, how we are known to it, and how much one router may say.
 
@@ -14,7 +53,9 @@ class CpeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `session_expiry_s`: how long the broker keeps messages for us while we are away. `tls` uses the system's CAs
     unless `ca_file` is given. `batch_s`: values are handed over at least this often. `max_messages`: of one router in
     `window_s`; more are counted and dropped, its last availability never is. `clock_skew_s`: a router's own time is
-    believed when it is at most so far from ours.
+    believed when it is at most so far from ours. `share`: several collectors with the same name share the routers
+    (`$share`); each needs a client_id of its own. `command_cert_file`, `command_key_file`: what `faultline cpe` shows
+    the broker, where that names clients by certificate and would throw the daemon out.
     """
 
     enabled: bool = False
@@ -39,6 +80,10 @@ class CpeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_messages: int = 60
     window_s: float = 60.0
     clock_skew_s: float = 600.0
+    share: str = ""
+    command_cert_file: str = ""
+    command_key_file: str = ""
+    usp: UspSettings = UspSettings()
 
     def __post_init__(self) -> None:
         if not self.host:
@@ -71,5 +116,9 @@ class CpeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("cpe.key_file is set without cpe.cert_file: give the certificate that belongs to the key")
         if not self.tls and (self.ca_file or self.cert_file or self.key_file):
             raise ValueError("cpe.ca_file, cert_file and key_file mean nothing without tls: set cpe.tls = true")
+        if any(c in self.share for c in "+#/\0"):
+            raise ValueError(f"cpe.share is {self.share!r}: give a name without '+', '#' and '/'")
+        if bool(self.command_cert_file) != bool(self.command_key_file):
+            raise ValueError("cpe.command_cert_file and cpe.command_key_file: give both or none")
         if self.password_file and self.password_env:
             raise ValueError("cpe.password_file and cpe.password_env are both set: keep one")

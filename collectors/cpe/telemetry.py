@@ -5,45 +5,17 @@ Units are in the keys (`rx_power_dbm`, `sync_down_kbps`, `memory_percent`); nest
 brackets. What is not a plausible number is dropped and counted under a named reason, the rest of the message counts.
 """
 
-import math
-import re
-from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import msgspec
-
-from monitor.clock import number_to_ns, parse_time
+from collectors.cpe.normal import PLAUSIBLE, Refused, Report, clean, decode_json, time_of, to_number
 from monitor.records import EventKind, ValueKind
 
 MAX_DEPTH = 8
 MAX_FIELDS = 512
-MAX_TEXT = 200
 
-_NOT_A_NUMBER = re.compile(rb"(?<=[:\[,])\s*[-+]?(?:nan|inf(?:inity)?)\s*(?=[,\]}])", re.IGNORECASE)
-_TIME_KEYS = ("ts", "timestamp", "time", "at", "collection_time")
 _VALUE_KEYS = ("value", "reason", "cause")
-
-# Plausible values, in the unit of the kind: outside of them a report is a defect, not a measurement.
-PLAUSIBLE: dict[ValueKind, tuple[float, float]] = {
-    ValueKind.RX_POWER_DBM: (-150.0, 50.0),  # optical -40..0, cellular RSRP down to -140
-    ValueKind.TX_POWER_DBM: (-60.0, 70.0),
-    ValueKind.SNR_DB: (-30.0, 90.0),
-    ValueKind.ATTENUATION_DB: (0.0, 150.0),
-    ValueKind.SYNC_DOWN_MBPS: (0.0, 400_000.0),
-    ValueKind.SYNC_UP_MBPS: (0.0, 400_000.0),
-    ValueKind.CRC_ERRORS: (0.0, 1e15),
-    ValueKind.FEC_ERRORS: (0.0, 1e15),
-    ValueKind.RETRAINS: (0.0, 1e9),
-    ValueKind.UPTIME_S: (0.0, 2e9),
-    ValueKind.WIFI_RSSI_DBM: (-130.0, 20.0),
-    ValueKind.WIFI_CLIENTS: (0.0, 10_000.0),
-    ValueKind.CPE_RTT_MS: (0.0, 600_000.0),
-    ValueKind.CPU_RATIO: (0.0, 1.0),
-    ValueKind.MEMORY_RATIO: (0.0, 1.0),
-    ValueKind.WAN_UPTIME_S: (0.0, 2e9),
-}
 
 
 def _keys() -> dict[str, tuple[ValueKind, float]]:
@@ -55,6 +27,10 @@ def _keys() -> dict[str, tuple[ValueKind, float]]:
         "s": {"s": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0},
         "ms": {"ms": 1.0, "us": 1e-3, "s": 1e3},
         "ratio": {"ratio": 1.0, "percent": 0.01, "pct": 0.01},
+        "dbmv": {"dbmv": 1.0},
+        "c": {"c": 1.0},
+        "v": {"v": 1.0, "mv": 1e-3},
+        "ma": {"ma": 1.0, "ua": 1e-3},
         "": {"": 1.0},
     }
     names: tuple[tuple[ValueKind, str, tuple[str, ...]], ...] = (
@@ -74,6 +50,21 @@ def _keys() -> dict[str, tuple[ValueKind, float]]:
         (ValueKind.CPE_RTT_MS, "ms", ("cpe_rtt", "rtt")),
         (ValueKind.CPU_RATIO, "ratio", ("cpu", "cpu_usage")),
         (ValueKind.MEMORY_RATIO, "ratio", ("memory", "memory_usage", "mem")),
+        (ValueKind.RX_LEVEL_DBMV, "dbmv", ("rx_level",)),
+        (ValueKind.TX_LEVEL_DBMV, "dbmv", ("tx_level",)),
+        (ValueKind.SNR_UP_DB, "db", ("snr_up",)),
+        (ValueKind.ATTENUATION_UP_DB, "db", ("attenuation_up",)),
+        (ValueKind.RSRQ_DB, "db", ("rsrq",)),
+        (ValueKind.CELL_RSSI_DBM, "dbm", ("cell_rssi",)),
+        (ValueKind.WIFI_NOISE_DBM, "dbm", ("wifi_noise",)),
+        (ValueKind.TEMPERATURE_C, "c", ("temperature",)),
+        (ValueKind.VOLTAGE_V, "v", ("voltage",)),
+        (ValueKind.BIAS_MA, "ma", ("bias",)),
+        (ValueKind.UNCORRECTABLES, "", ("uncorrectables",)),
+        (ValueKind.ERRORED_S, "s", ("errored",)),
+        (ValueKind.SEVERELY_ERRORED_S, "s", ("severely_errored",)),
+        (ValueKind.T3_TIMEOUTS, "", ("t3_timeouts",)),
+        (ValueKind.T4_TIMEOUTS, "", ("t4_timeouts",)),
     )
     return {
         f"{stem}_{suffix}" if suffix else stem: (kind, factor)
@@ -101,29 +92,19 @@ EVENTS: dict[str, EventKind] = {
 }
 
 
-class Refused(ValueError):
-    """A message that cannot be used at all; the text is the named reason under which it is counted."""
-
-
-class Report(msgspec.Struct):
-    """`values` in the units of their kinds; `events` with their values; `at_ns` by the router's own clock, if it says
-    so; `dropped`: named reason -> fields that were not usable."""
-
-    values: list[tuple[ValueKind, float]]
-    events: list[tuple[EventKind, str]]
-    at_ns: int | None
-    dropped: Counter[str]
-
-
 def parse_report(payload: bytes, within: str = "") -> Report:
+    """As read_report, from bytes. Raises Refused: also "not_json"."""
+    return read_report(decode_json(payload), within)
+
+
+def read_report(content: object, within: str = "") -> Report:
     """A telemetry message. `within`: what the topic says after `telemetry/`, as if it were around the object.
 
-    Raises Refused: "not_json", "too_deep", "not_an_object", "too_many_fields".
+    Raises Refused: "too_deep", "not_an_object", "too_many_fields".
     """
-    content = _decode(payload)
     if not isinstance(content, dict):
         raise Refused("not_an_object")
-    report = Report([], [], _time(content), Counter())
+    report = Report.empty(time_of(content))
     for number, (path, value) in enumerate(_leaves(content, within, 1)):
         if number >= MAX_FIELDS:
             raise Refused("too_many_fields")
@@ -131,7 +112,7 @@ def parse_report(payload: bytes, within: str = "") -> Report:
         if known is None:
             continue
         kind, factor = known
-        number_value = value if type(value) is float else _number(value)  # JSON has neither NaN nor infinity
+        number_value = value if type(value) is float else to_number(value)  # JSON has neither NaN nor infinity
         if number_value is None:
             report.dropped["not_a_number"] += 1
             continue
@@ -141,6 +122,9 @@ def parse_report(payload: bytes, within: str = "") -> Report:
             report.values.append((kind, scaled))
         else:
             report.dropped["implausible"] += 1
+    for name in ("firmware", "model"):
+        if isinstance(content.get(name), str):
+            report.states[name] = clean(content[name])
     if "event" in content:
         name = content["event"]
         event = EVENTS.get(name.strip().lower()) if isinstance(name, str) else None
@@ -160,28 +144,6 @@ def parse_availability(payload: bytes) -> bool:
     if word == b"offline":
         return False
     raise Refused("not_a_state")
-
-
-def clean(told: str | int | float) -> str:
-    """Text from a router as it may stand in records and pages: printable, one line, of bounded length."""
-    text = str(told)[: 2 * MAX_TEXT]
-    return "".join(c for c in text if c.isprintable())[:MAX_TEXT].strip()
-
-
-def _decode(payload: bytes) -> Any:
-    try:
-        return msgspec.json.decode(payload)
-    except RecursionError:
-        raise Refused("too_deep") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
-        pass
-    mended = _NOT_A_NUMBER.sub(b"null", payload)
-    if mended == payload:
-        raise Refused("not_json")
-    try:
-        return msgspec.json.decode(mended)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
-        raise Refused("not_json") from None
 
 
 @lru_cache(4096)
@@ -204,30 +166,3 @@ def _leaves(content: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[
             yield from _leaves(value, path, depth + 1)
         else:
             yield path, value
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str) and len(value) > 40:
-        return None
-    if not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _time(content: dict[str, Any]) -> int | None:
-    for key in _TIME_KEYS:
-        value = content.get(key)
-        try:
-            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
-                return number_to_ns(value)
-            if isinstance(value, str) and len(value) <= 40:
-                return parse_time(value)
-        except (ValueError, OverflowError):
-            continue
-    return None

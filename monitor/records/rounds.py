@@ -97,6 +97,21 @@ class ValueKind(IntEnum):
     CPU_RATIO = 14
     MEMORY_RATIO = 15
     WAN_UPTIME_S = 16
+    RX_LEVEL_DBMV = 17  # DOCSIS: the weakest channel; DSL
+    TX_LEVEL_DBMV = 18  # DOCSIS: the loudest channel; DSL
+    SNR_UP_DB = 19
+    ATTENUATION_UP_DB = 20
+    RSRQ_DB = 21
+    CELL_RSSI_DBM = 22
+    WIFI_NOISE_DBM = 23
+    TEMPERATURE_C = 24
+    VOLTAGE_V = 25
+    BIAS_MA = 26
+    UNCORRECTABLES = 27  # codewords that FEC could not mend, since boot
+    ERRORED_S = 28  # since the last synchronisation
+    SEVERELY_ERRORED_S = 29
+    T3_TIMEOUTS = 30  # since boot
+    T4_TIMEOUTS = 31
 
 
 @dataclass(frozen=True, slots=True, eq=False)

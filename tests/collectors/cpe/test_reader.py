@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from collectors.cpe.frames import Inbound
 from collectors.cpe.reader import HOLD_S, RETAINED, CpeReader
 from collectors.cpe.settings import CpeSettings
 from monitor.clock import NS, ManualClock
@@ -16,13 +16,8 @@ from tests.collectors.rig import RecordingSink, Rig, small_inventory
 START_NS = 1_700_000_000 * NS
 
 
-@dataclass
-class Message:
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    mid: int = 0
+def Message(topic: str, payload: bytes, qos: int = 1, retain: bool = False, mid: int = 0) -> Inbound:  # noqa: N802
+    return Inbound(topic, payload, qos, retain, mid, len(payload))
 
 
 class Bench:
@@ -332,7 +327,7 @@ async def test_an_error_of_our_own_does_not_stop_the_reading(make: MakeBench, mo
     def broken(*_: object) -> None:
         raise ZeroDivisionError("as in a bug")
 
-    monkeypatch.setattr("collectors.cpe.reader.parse_report", broken)
+    monkeypatch.setattr("collectors.cpe.reader.read_report", broken)
     bench.send("S1/telemetry/state", {})
     bench.state("S1", b"online")
     await bench.pass_s(0.1)
