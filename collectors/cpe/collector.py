@@ -15,6 +15,7 @@ import aiomqtt
 
 from collectors.base import CollectorContext, Health
 from collectors.cpe.connection import AckingClient, tls_context
+from collectors.cpe.controller import Controller
 from collectors.cpe.frames import Inbound
 from collectors.cpe.reader import CpeReader
 from collectors.cpe.settings import CpeSettings
@@ -66,6 +67,11 @@ class CpeCollector:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
             await self._part(reader)
+
+    @property
+    def controller(self) -> Controller | None:
+        """The USP controller while we run, if there is one."""
+        return self._reader.controller if self._reader is not None else None
 
     def health(self) -> Health:
         last_ns = self._reader.last_ns if self._reader else None

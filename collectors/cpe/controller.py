@@ -1,8 +1,8 @@
 """The USP controller in the daemon: hears agents, sets them up, and notices when one falls silent.
 
-In: records on `CONTROLLER/SERIAL[/r/NAME]`, one topic for each router; one whose `from_id` is not that router's, or
-that is not for us, is refused and counted. Out: events and reports through the same way as all telemetry, and requests to
-agents. Setting up happens on first contact, on each new connection and after a factory reset; at most `at_once` at a
+In: records on `CONTROLLER/SERIAL[/r/NAME]`, a topic for each router; one whose `from_id` is not that router's, or one
+that is not for us, is refused and counted. Out: events and reports through the same way as all telemetry, and requests
+to agents. Setting up happens on first contact, on each new connection and after a factory reset; at most `at_once` at a
 time, the others wait in order.
 """
 
