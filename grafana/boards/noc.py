@@ -8,28 +8,35 @@ from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard as sdk
 
-from boards.influxql import Target, annotation
+from boards.influxql import Target
 from boards.parts import (
+    EVERY,
     EXCHANGE,
     GREEN,
     NODE,
     ORANGE,
+    PLACES,
     RED,
     REGION,
+    TIME,
     YELLOW,
     bars,
     board,
     hide_columns,
+    incidents_marked,
     lines,
     link_column,
+    linked,
     number,
     places,
     rows,
 )
 
-TIME = "$timeFilter"
-EVERY = "GROUP BY time($__interval)"
-INCIDENT_URL = "${page}/#incident=${__value.raw:percentencode}"
+INCIDENT_URL = f"/d/faultline-incident?{PLACES}&var-incident=${{__value.raw:percentencode}}&${{__url_time_range}}"
+PLACE_URL = f"/d/faultline-places?{PLACES}&${{__url_time_range}}"
+DRILL = f"{PLACE_URL}&${{region:queryparam}}&${{exchange:queryparam}}&${{access_node:queryparam}}"
+ITSELF_URL = f"/d/faultline-itself?{PLACES}&${{__url_time_range}}"
+RESOLVERS_URL = f"/d/faultline-resolvers?{PLACES}&${{__url_time_range}}"
 
 
 def build_now(made: sdk.Dashboard) -> sdk.Dashboard:
@@ -80,7 +87,7 @@ def build_now(made: sdk.Dashboard) -> sdk.Dashboard:
         ),
     ]
     for panel in figures:
-        made = made.with_panel(panel)
+        made = made.with_panel(linked(panel, "Regions, exchanges, access nodes", DRILL))
     return made
 
 
@@ -95,19 +102,20 @@ def build_where(made: sdk.Dashboard) -> sdk.Dashboard:
     exchanges = f'SELECT {figures} FROM "exchange_1m" WHERE {EXCHANGE} AND {TIME} GROUP BY "exchange"'
     nodes = f'SELECT {figures} FROM "access_node_1m" WHERE {NODE} AND {TIME} GROUP BY "access_node"'
     made = made.with_row(sdk.Row("What and where"))
-    made = made.with_panel(
-        lines("Lines down by region", "Mean of each minute.", "short", Target(by_region, alias="$tag_region"), width=12)
+    down = lines(
+        "Lines down by region", "Mean of each minute.", "short", Target(by_region, alias="$tag_region"), width=12
     )
+    made = made.with_panel(linked(down, "Regions, exchanges, access nodes", DRILL))
     changes = rows("Latest changes of incidents", "The newest first; a click opens the incident.", latest, width=12)
-    made = made.with_panel(link_column(changes, "incident_id", "Open the incident", INCIDENT_URL))
+    changes = link_column(changes, "incident_id", "Open the incident", INCIDENT_URL)
+    made = made.with_panel(linked(changes, "Incidents in Faultline", "${page}/noc"))
     help_text = "By lines down now. Times come from the roll-ups of the last quarter of an hour."
-    worst = rows("Worst exchanges", help_text, exchanges, width=8, most=15, by="down").time_from("15m")
-    made = made.with_panel(hide_columns(worst, "Time"))
-    worst = rows("Worst access nodes", help_text, nodes, width=8, most=15, by="down").time_from("15m")
-    made = made.with_panel(hide_columns(worst, "Time"))
-    return made.with_panel(
-        lines("Round-trip time by region", "Median over the lines.", "ms", Target(rtt, alias="$tag_region"), width=8)
-    )
+    for title, query, tag in (("Worst exchanges", exchanges, "exchange"), ("Worst access nodes", nodes, "access_node")):
+        worst = rows(title, help_text, query, width=8, most=15, by="down").time_from("15m")
+        worst = link_column(worst, tag, "Drill down", f"{PLACE_URL}&var-{tag}=${{__value.raw:percentencode}}")
+        made = made.with_panel(linked(hide_columns(worst, "Time"), "Regions, exchanges, access nodes", DRILL))
+    slow = lines("Round-trip time by region", "Median over the lines.", "ms", Target(rtt, alias="$tag_region"), width=8)
+    return made.with_panel(linked(slow, "Regions, exchanges, access nodes", DRILL))
 
 
 def build_health(made: sdk.Dashboard) -> sdk.Dashboard:
@@ -162,8 +170,10 @@ def build_health(made: sdk.Dashboard) -> sdk.Dashboard:
         ),
     ]
     made = made.with_row(sdk.Row("Is the watching well"))
-    for panel in panels:
-        made = made.with_panel(panel)
+    for panel in panels[:2]:
+        made = made.with_panel(linked(panel, "Resolvers", RESOLVERS_URL))
+    for panel in panels[2:]:
+        made = made.with_panel(linked(panel, "Faultline itself", ITSELF_URL))
     return made
 
 
@@ -171,8 +181,5 @@ def build() -> Any:
     made = board("NOC wall", "faultline-noc", "What is broken now, where, and whether Faultline itself is well.")
     for place in places():
         made = made.with_variable(place)
-    opened = 'SELECT "scope_name", "incident_id" FROM "incident" WHERE "what" = \'opened\' AND $timeFilter'
-    over = 'SELECT "scope_name", "incident_id" FROM "incident" WHERE "what" = \'resolved\' AND $timeFilter'
-    made = made.annotation(annotation("Outages", RED, opened, "scope_name", "incident_id"))
-    made = made.annotation(annotation("Resolved", GREEN, over, "scope_name", "incident_id"))
+    made = incidents_marked(made)
     return build_health(build_where(build_now(made))).build()

@@ -8,11 +8,14 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 
-from boards.influxql import SOURCE, TYPE, Target
+from boards.influxql import SOURCE, TYPE, Target, annotation
 
+TIME = "$timeFilter"
+EVERY = "GROUP BY time($__interval)"
 GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
 REGION = '"region" =~ /^${region:regex}$/'
 EXCHANGE = f'{REGION} AND "exchange" =~ /^${{exchange:regex}}$/'
+PLACES = "${datasource:queryparam}&${page:queryparam}"  # what a link to another dashboard takes along
 NODE = f'{EXCHANGE} AND "access_node" =~ /^${{access_node:regex}}$/'
 
 
@@ -23,6 +26,25 @@ def board(title: str, uid: str, description: str, since: str = "now-6h") -> buil
     made = made.with_variable(build.DatasourceVariable("datasource").label("Data source").type(TYPE))
     page = build.TextBoxVariable("page").label("Web page").default_value("http://localhost:8080")
     return made.with_variable(page)
+
+
+def text_box(name: str, label: str) -> build.TextBoxVariable:
+    return build.TextBoxVariable(name).label(label).default_value("")
+
+
+def incidents_marked(made: build.Dashboard, where: str = "") -> build.Dashboard:
+    """Begin and end of incidents as marks on every curve; `where`: only some."""
+    condition = f" AND {where}" if where else ""
+    for name, what, color in (("Outages", "opened", RED), ("Resolved", "resolved", GREEN)):
+        asked = f'SELECT "scope_name", "incident_id" FROM "incident" WHERE "what" = \'{what}\'{condition} AND {TIME}'
+        made = made.annotation(annotation(name, color, asked, "scope_name", "incident_id"))
+    return made
+
+
+def linked(panel: Any, title: str, url: str) -> Any:
+    """A panel with a link to what is finer: another dashboard, or Faultline's page."""
+    made = build.DashboardLink(title).type(model.DashboardLinkType.LINK).url(url).target_blank(True)
+    return panel.links([made])
 
 
 def choice(name: str, label: str, query: str) -> build.QueryVariable:

@@ -15,12 +15,23 @@ from typing import Any
 import numpy as np
 
 from correlation.view import EngineView
-from monitor.app.status import write_status
+from monitor.app.status import COUNTS, write_status
 from monitor.clock import NS, ManualClock
 from monitor.inventory import Inventory, load_inventory
 from monitor.lab.servers import InfluxDB
 from monitor.metrics import Metrics
-from monitor.records import Change, Flag, FlagKind, IncidentStatus, LineState, ProbeRound, TargetKind
+from monitor.records import (
+    Change,
+    Flag,
+    FlagKind,
+    IncidentKind,
+    IncidentStatus,
+    LineState,
+    LineValues,
+    ProbeRound,
+    TargetKind,
+    ValueKind,
+)
 from monitor.store.samples import SampleStore, open_sample_store
 from monitor.store.settings import InfluxSettings, StoreSettings
 from tests.alerts.samples import incident
@@ -104,10 +115,11 @@ def fill(store: SampleStore, inventory: Inventory) -> None:
             state[: 2 * LINES_A_NODE] = LineState.DOWN
         store.rollup(at_ns, inventory, state, rtt)
         kinds = [(TargetKind.LINE, n), (TargetKind.RESOLVER, 2), (TargetKind.REFERENCE, 1)]
-        store.append(minute, [_round(kind, count, at_ns, inventory) for kind, count in kinds], inventory)
+        rounds = [_round(kind, count, at_ns, inventory) for kind, count in kinds]
+        store.append(minute, [*rounds, _values(at_ns, minute, inventory)], inventory)
         write_status(store, Metrics(), at_ns, _view(n, at_ns), 0.05)
         store.status(at_ns, "prober", {"source": "default"}, _prober())
-        more = {"intake_rows": 12, "spool_bytes": 0, "spool_age_s": 0.0}
+        more = {"spool_age_s": 0.0, **dict.fromkeys(COUNTS, minute)}
         store.status(at_ns, "daemon", {"host": "noc-1"}, {"step_s": 0.05, "memory_mb": 210.0, **more})
     for name, what, before_s in [
         ("a", "opened", 1800),
@@ -116,7 +128,30 @@ def fill(store: SampleStore, inventory: Inventory) -> None:
         ("a", "resolved", 300),
     ]:
         status = IncidentStatus.RESOLVED if what == "resolved" else IncidentStatus.OPEN
-        store.changes([Change((END_S - before_s) * NS, what, incident=incident(f"inc-{name}", status=status))])
+        joined = (LINE, "L-0002") if what == "opened" else ()
+        told = incident(f"inc-{name}", status=status)
+        store.changes([Change((END_S - before_s) * NS, what, incident=told, lines_added=joined)])
+    for name, kind in (("r", IncidentKind.RESOLVER), ("s", IncidentKind.SOURCE)):
+        for what, before_s in (("opened", 2000), ("resolved", 1500)):
+            status = IncidentStatus.RESOLVED if what == "resolved" else IncidentStatus.OPEN
+            told = incident(f"inc-{name}", kind=kind, status=status)
+            store.changes([Change((END_S - before_s) * NS, what, incident=told)])
+    for what, before_s in (("flag_raised", 1200), ("flag_ended", 600)):
+        flag = Flag(LINE, FlagKind.SLOW, "rtt_above_baseline", 40.0, "ms", END_S * NS, END_S * NS)
+        store.changes([Change((END_S - before_s) * NS, what, flag=flag)])
+
+
+def _values(at_ns: int, minute: int, inventory: Inventory) -> LineValues:
+    """Everything that the router of the first line can say; counters grow."""
+    kinds = np.array(list(ValueKind), np.uint8)
+    return LineValues(
+        source="mqtt",
+        generation=inventory.generation,
+        line=np.full(len(kinds), inventory.index_of(LINE), np.int32),
+        kind=kinds,
+        value=np.full(len(kinds), minute, np.float32),
+        at_ns=np.full(len(kinds), at_ns, np.int64),
+    )
 
 
 def _prober() -> dict[str, str | int | float]:
@@ -132,6 +167,8 @@ def _round(kind: TargetKind, n: int, at_ns: int, inventory: Inventory) -> ProbeR
         sent=np.full(n, 3, np.uint16),
         received=np.full(n, 3, np.uint16),
         rtt_ms=np.full(n, 2.5, np.float32),
+        rtt_min_ms=np.full(n, 2.25, np.float32),
+        rtt_max_ms=np.full(n, 3.5, np.float32),
         kind=kind,
     )
 
@@ -140,4 +177,4 @@ def _view(n: int, at_ns: int) -> EngineView:
     empty = EngineView.empty(n, at_ns)
     slow = Flag("L-0002", FlagKind.SLOW, "rtt_above_baseline", 40.0, "ms", at_ns, at_ns)
     values = {name: getattr(empty, name) for name in empty.__slots__}
-    return EngineView(**{**values, "incidents": (incident("inc-b"),), "flags": {"L-0002": (slow,)}})
+    return EngineView(**{**values, "incidents": (incident("inc-a"), incident("inc-b")), "flags": {"L-0002": (slow,)}})

@@ -12,6 +12,7 @@ import pytest
 from tests.grafana.front_end import panels
 
 GRAFANA = Path(__file__).parents[2] / "grafana"
+RULES = GRAFANA / "provisioning" / "alerting" / "faultline.json"
 FILES = sorted((GRAFANA / "dashboards").glob("*.json"))
 
 
@@ -24,12 +25,14 @@ def test_committed_is_what_the_code_builds(tmp_path: Path) -> None:
     """A fresh build gives exactly the committed files, and there are no others."""
     code = (
         "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import build;"
-        "build.FOLDER = pathlib.Path(sys.argv[2]); build.main()"
+        "build.FOLDER = pathlib.Path(sys.argv[2]); build.RULES = build.FOLDER / 'rules' / 'faultline.json';"
+        "build.main()"
     )
     subprocess.run([sys.executable, "-c", code, str(GRAFANA), str(tmp_path)], check=True, capture_output=True)
-    fresh = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    fresh = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.json")}
     assert fresh == {path.name: path.read_text(encoding="utf-8") for path in FILES}
     assert fresh
+    assert (tmp_path / "rules" / "faultline.json").read_text(encoding="utf-8") == RULES.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -62,6 +65,7 @@ def test_every_panel_is_fit_for_the_wall(path: Path) -> None:
         assert panel["title"]
         assert panel["description"]
         assert panel["targets"]
+        assert panel["links"], f"{panel['title']} leads nowhere"
         for target in panel["targets"]:
             assert target["datasource"] == {"type": "influxdb", "uid": "${datasource}"}
             assert "$timeFilter" in target["query"]
@@ -72,6 +76,33 @@ def test_every_panel_is_fit_for_the_wall(path: Path) -> None:
         own = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
         assert not own & cells
         cells |= own
+
+
+def test_links_between_dashboards_lead_somewhere() -> None:
+    """Every link to another dashboard names one that exists, and sets only variables that it has."""
+    boards = {board["uid"]: board for board in map(load, FILES)}
+    known = {uid: {v["name"] for v in board["templating"]["list"]} for uid, board in boards.items()}
+    links = set(re.findall(r"/d/([\w-]+)\?([^\"]*)", "".join(path.read_text(encoding="utf-8") for path in FILES)))
+    assert len(links) >= 5
+    for uid, query in links:
+        given = set(re.findall(r"\$\{(\w+):queryparam\}|var-(\w+)=", query))
+        assert {a or b for a, b in given} <= known[uid], (uid, query)
+
+
+def test_rules_are_whole() -> None:
+    """Each rule has its own uid and title, a text for people, one query of our data source, and a threshold on its
+    newest value."""
+    (group,) = load(RULES)["groups"]
+    rules = group["rules"]
+    assert len({rule["uid"] for rule in rules}) == len({rule["title"] for rule in rules}) == len(rules) >= 5
+    for rule in rules:
+        assert len(rule["uid"]) <= 40
+        query, newest, threshold = rule["data"]
+        assert (query["refId"], newest["model"]["expression"], threshold["model"]["expression"]) == ("A", "A", "B")
+        assert rule["condition"] == threshold["refId"]
+        assert query["datasourceUid"] == "faultline"
+        assert "$timeFilter" in query["model"]["query"]
+        assert rule["annotations"]["summary"]
 
 
 def test_provisioning_names_what_is_there() -> None:

@@ -9,7 +9,7 @@ import pytest
 from monitor.lab.servers import InfluxDB
 from tests.grafana import filled
 from tests.grafana.front_end import Values, interpolate, panels, seconds
-from tests.grafana.test_boards import FILES, load
+from tests.grafana.test_boards import FILES, RULES, load
 
 END_MS = filled.END_S * 1000
 CHOICES: dict[str, Values] = {
@@ -26,6 +26,11 @@ CHOICES: dict[str, Values] = {
         "access_node": ["north/ex.13/msan+1", "süd, west/ex=1/olt 1"],
         "resolver": ["r1", "r2"],
     },
+}
+GROWING = {  # the filled counters grow by one each minute
+    "Samples are given up",
+    "The database refuses points",
+    "An alert could not be sent",
 }
 TEXTS = {"line": filled.LINE, "incident": "inc-a"}  # text boxes
 
@@ -102,3 +107,22 @@ def test_every_annotation_has_its_columns(path: Path, influx: InfluxDB) -> None:
         series = filled.ask(influx, interpolate(target["query"], values, END_MS - 3_600_000, END_MS))
         assert series, annotation["name"]
         assert {target["textColumn"], target["tagsColumn"]} <= set(series[0]["columns"])
+
+
+@pytest.mark.server
+def test_every_rule_reads_something_and_is_quiet(influx: InfluxDB) -> None:
+    """Each alert rule's query gives a newest value per series from a healthy daemon's figures."""
+    (group,) = load(RULES)["groups"]
+    for rule in group["rules"]:
+        query, _, threshold = rule["data"]
+        span_ms = query["relativeTimeRange"]["from"] * 1000
+        series = filled.ask(influx, interpolate(query["model"]["query"], {}, END_MS - span_ms, END_MS))
+        newest = [one["values"][-1][1] for one in series]
+        assert newest, rule["title"]
+        evaluator = threshold["model"]["conditions"][0]["evaluator"]
+        (limit,) = evaluator["params"]
+        fires = [value > limit if evaluator["type"] == "gt" else value < limit for value in newest]
+        if rule["title"] not in GROWING:
+            assert not any(fires), rule["title"]
+        else:
+            assert all(fires), rule["title"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from monitor.clock import NS, Clock
 from monitor.inventory import Inventory
 from monitor.metrics import Metrics
-from monitor.records import Change, LineValues, ProbeRound, TargetKind, ValueKind
+from monitor.records import Change, IncidentStatus, LineValues, ProbeRound, TargetKind, ValueKind
 from monitor.records.rounds import F32, U8
 from monitor.store.samples import lines, queries
 from monitor.store.samples.base import (
@@ -28,6 +28,7 @@ from monitor.store.samples.writer import Changes, Entry, Minute, Point, Rounds, 
 from monitor.store.settings import StoreSettings
 
 MAX_WAITING_ROWS = 4_000_000
+MAX_SUSPECTED = 1000  # incidents
 MAX_FLUSH_S = 5.0  # what is asked of the database should be there soon, and the spool makes small writes cheap
 MEASUREMENTS = {
     TargetKind.ELEMENT: ("element", "element"),
@@ -56,6 +57,7 @@ class InfluxStore:
         self._refused = metrics.counter("samples_refused_rows_total", "rows of another inventory's generation")
         self._tagged: tuple[Inventory, lines.LineTags] | None = None
         self._condenser = Condenser()
+        self._suspected: dict[str, list[Change]] = {}
         self._sender = Sender(self._settings, self._client, self._spool, metrics, clock)
         flush_s = min(settings.flush_s, MAX_FLUSH_S)
         self._writer = Writer(self._write, flush_s, MAX_WAITING_ROWS, metrics, clock)
@@ -126,7 +128,8 @@ class InfluxStore:
             if text := lines.point(entry.at_ns, entry.name, entry.tags, entry.fields):
                 yield text + "\n"
         else:
-            yield from (f"{text}\n" for c in entry.changes if (text := lines.change_line(c)))
+            for change in entry.changes:
+                yield from (f"{text}\n" for text in self._change_texts(change))
 
     def _round_texts(self, item: ProbeRound | LineValues, inventory: Inventory) -> Iterator[str]:
         size = self._settings.batch_points
@@ -146,6 +149,23 @@ class InfluxStore:
             found = lines.probe_lines(item, measurement, tag, [lines.escape_tag(n) for n in names], size)
         for texts in found:
             yield from texts
+
+    def _change_texts(self, change: Change) -> Iterator[str]:
+        """The lines of an incident that is only suspected are written once it is more, and forgotten if it never is."""
+        incident = change.incident
+        if incident is not None and incident.status is IncidentStatus.SUSPECTED:
+            if change.lines_added:
+                self._suspected.setdefault(incident.incident_id, []).append(change)
+                while len(self._suspected) > MAX_SUSPECTED:
+                    self._suspected.pop(next(iter(self._suspected)))
+            return
+        if incident is not None and change.what == "withdrawn" and incident.incident_id in self._suspected:
+            del self._suspected[incident.incident_id]
+            return
+        if incident is not None:
+            for earlier in self._suspected.pop(incident.incident_id, ()):
+                yield from lines.joined_lines(earlier)
+        yield from lines.change_lines(change)
 
     def _tags(self, inventory: Inventory) -> lines.LineTags:
         if self._tagged is None or self._tagged[0] is not inventory:

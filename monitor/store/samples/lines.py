@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from monitor.clock import NS
 from monitor.inventory import Inventory, StringColumn
-from monitor.records import Change, IncidentStatus, LineValues, ProbeRound, ValueKind
+from monitor.records import Change, Flag, IncidentStatus, LineValues, ProbeRound, ValueKind
 from monitor.records.rounds import F32
 from monitor.store.samples.base import LEVELS, MS, Field
 from monitor.store.samples.rollup import FIELDS, Figures
@@ -160,19 +160,21 @@ def rollup_lines(step: str, at_ns: int, figures: Figures) -> Lines:
     return ["\n".join(out) + "\n"] if out else []
 
 
-def change_line(change: Change) -> str:
-    """For annotations; "" for flags and for what is only suspected."""
+def change_lines(change: Change) -> Lines:
+    """For annotations: an incident as it is now, the lines that joined it, a flag; none for what is only suspected."""
+    if change.flag is not None:
+        return [_flag_line(change.at_ns, change.what, change.flag)]
     incident = change.incident
     if incident is None or incident.status is IncidentStatus.SUSPECTED:
-        return ""
+        return []
     tags = {
+        "incident_id": incident.incident_id,  # a tag: two incidents of a kind may change at the same moment
         "kind": incident.kind.value,
         "what": change.what,
         "severity": incident.severity.value,
         "scope_kind": incident.scope.kind.value,
     }
     fields: dict[str, Field] = {
-        "incident_id": incident.incident_id,
         "scope_name": incident.scope.name,
         "cause": incident.cause,
         "status": incident.status.value,
@@ -182,4 +184,19 @@ def change_line(change: Change) -> str:
         "confidence": float(incident.confidence),
         "detect_s": (incident.detected_ns - incident.started_ns) / NS,
     }
-    return point(change.at_ns, "incident", tags, fields)
+    return [point(change.at_ns, "incident", tags, fields), *joined_lines(change)]
+
+
+def joined_lines(change: Change) -> Lines:
+    """A point for each line that joined the incident with this change."""
+    incident = change.incident
+    if incident is None:
+        return []
+    fields: dict[str, Field] = {"scope_name": incident.scope.name, "what": change.what}
+    labels = {"incident_id": incident.incident_id}
+    return [point(change.at_ns, "line_incident", {"line_id": line, **labels}, fields) for line in change.lines_added]
+
+
+def _flag_line(at_ns: int, what: str, flag: Flag) -> str:
+    fields: dict[str, Field] = {"reason": flag.reason, "value": float(flag.value), "unit": flag.unit}
+    return point(at_ns, "flag", {"subject": flag.subject, "kind": flag.kind.value, "what": what}, fields)
