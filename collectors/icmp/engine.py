@@ -18,6 +18,7 @@ from collectors.icmp.siphash import U64
 from monitor.records.rounds import I32, U8
 
 CATCH_UP_S = 0.02
+JUDGE_NS = 2 * TICK_NS  # replies carry the kernel's stamp: they lose nothing by waiting for each other
 SLICE_NS = 1_000_000_000
 ANSWER_NS = 100_000_000  # results of a request are handed out this often
 
@@ -59,7 +60,8 @@ class Engine:
         self._by_number: dict[int, Job] = {}
         self._next_number = 1
         self._handed_ns: dict[int, int] = {}
-        self._ticked_ns = 0
+        self._ticked_ns = self._judged_ns = 0
+        self._impatient = any(lane.transport.wakes for lane in self.lanes.values())
 
     def use_table(self, table: Table) -> None:
         """Replace all targets: every job ends here, what is on its way counts for nobody."""
@@ -119,7 +121,10 @@ class Engine:
     def tick(self) -> None:
         """Read, send what is due, and let go of what has waited its time out."""
         now = self._ticked_ns = self._now_ns()
-        self._drain()
+        judging = now - self._judged_ns >= JUDGE_NS or self._impatient
+        if judging:
+            self._judged_ns = now
+            self._drain()
         ceiling = max(1.0, self._extra_pps * CATCH_UP_S)
         self._tokens = min(ceiling, self._tokens + (now - self._tokens_ns) / 1e9 * self._extra_pps)
         self._tokens_ns = now
@@ -130,7 +135,8 @@ class Engine:
                 if extra:
                     self._tokens -= high - low
                 self._send(job, probe, low, high)
-        self._expire()
+        if judging:
+            self._expire()
 
     def _send(self, job: Job, probe: int, low: int, high: int) -> None:
         rows = np.arange(low, high, dtype=np.int32)

@@ -2,7 +2,7 @@
 
 The k-th probe of a target follows its first by k x `spacing`: each probe number has a cursor of its own that walks
 over the targets, so a target is done soon after it was begun, however long the job is. Rows are sent a tick's worth
-at a time. When the process could not run for a while, at most two ticks of it are made up for; the rest moves the
+at a time. When the process could not run for a while, at most `CATCH_UP_NS` of it are made up for; the rest moves the
 job's end, so that there is no burst.
 Rows leave through `take`, once, when the fate of all their probes is known. Times are monotonic nanoseconds.
 """
@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from monitor.records.rounds import F32, I32, I64, U16
 
-TICK_NS = 10_000_000
+TICK_NS = 5_000_000
+CATCH_UP_NS = 20_000_000
 
 
 class Priority(IntEnum):
@@ -69,7 +70,7 @@ class Job:
         self.request_id = request_id
         self.deadline_ns = deadline_ns
         self._per_row_ns = 1e9 * probes / rate_pps
-        self._burst = max(1, int(2 * TICK_NS / self._per_row_ns))
+        self._burst = max(1, int(CATCH_UP_NS / self._per_row_ns))
         self._cursor = [0] * probes
         self._first = 0  # rows before this one have left
         self._left = count

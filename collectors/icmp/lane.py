@@ -88,18 +88,19 @@ class Lane:
     def send(self, job: int, rows: I32, probe: int, high: U64, low: U64, between: Callable[[], None]) -> I64:
         """Probe these addresses for rows of a job. Returns when each was sent, int64 [n] ns, 0 where it could not be.
 
-        `between` is called after every `CHUNK` of them, to look at what has come back meanwhile.
+        `between` is called from one `CHUNK` to the next, to look at what has come back meanwhile.
         """
         at_ns = np.zeros(len(rows), np.int64)
         done = 0
         while done < len(rows):
+            if done:
+                between()
             if self._used >= BLOCK:
                 self._prepare()
             part = slice(done, done + min(CHUNK, len(rows) - done, BLOCK - self._used))
             self._send_some(at_ns[part], high[part], low[part])
             self._enter(job, rows[part], probe, at_ns[part], high[part], low[part])
             done = part.stop
-            between()
         return at_ns
 
     def _send_some(self, at_ns: I64, high: U64, low: U64) -> None:
