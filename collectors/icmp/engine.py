@@ -18,8 +18,9 @@ from collectors.icmp.siphash import U64
 from monitor.records.rounds import I32, U8
 
 CATCH_UP_S = 0.02
-JUDGE_NS = 2 * TICK_NS  # replies carry the kernel's stamp: they lose nothing by waiting for each other
+JUDGE_NS = 2 * TICK_NS[0]  # replies carry the kernel's stamp: they lose nothing by waiting for each other
 SLICE_NS = 1_000_000_000
+MISSED_NS = 250_000_000  # with a miss among the rows: whoever decides is to ask again soon
 ANSWER_NS = 100_000_000  # results of a request are handed out this often
 
 
@@ -218,7 +219,8 @@ class Engine:
         expiries = [at for lane in self.lanes.values() if (at := lane.expires_ns()) is not None]
         hand_out = [self._handed_ns[job.number] + _hand_out_ns(job) for job in self.jobs]
         soonest = min([*due, *expiries, *hand_out], default=None)
-        return None if soonest is None else max(soonest, self._ticked_ns + TICK_NS)
+        tick_ns = min((job.tick_ns for job in self.jobs), default=TICK_NS[0])
+        return None if soonest is None else max(soonest, self._ticked_ns + tick_ns)
 
     def close(self) -> None:
         for lane in self.lanes.values():
@@ -226,5 +228,7 @@ class Engine:
 
 
 def _hand_out_ns(job: Job) -> int:
-    """How long finished rows may gather: short for who waits for an answer, and at the end of a round."""
-    return SLICE_NS if job.priority is Priority.ROUND and job.next_due_ns() is not None else ANSWER_NS
+    """How long finished rows may gather: short for who waits for an answer, after a miss, and at the end of a round."""
+    if job.priority is not Priority.ROUND or job.next_due_ns() is None:
+        return ANSWER_NS
+    return MISSED_NS if job.missed else SLICE_NS

@@ -2,8 +2,8 @@
 
 The k-th probe of a target follows its first by k x `spacing`: each probe number has a cursor of its own that walks
 over the targets, so a target is done soon after it was begun, however long the job is. Rows are sent a tick's worth
-at a time. When the process could not run for a while, at most `CATCH_UP_NS` of it are made up for; the rest moves the
-job's end, so that there is no burst.
+at a time, 5 ms, or up to 20 ms where that is but a few probes. When the process could not run for a while, at most
+`CATCH_UP_NS` or two ticks of it are made up for; the rest moves the job's end, so that there is no burst.
 Rows leave through `take`, once, when the fate of all their probes is known. Times are monotonic nanoseconds.
 """
 
@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from monitor.records.rounds import F32, I32, I64, U16
 
-TICK_NS = 5_000_000
+TICK_NS = (5_000_000, 20_000_000)  # least, most
+TICK_ROWS = 10  # worth waking up for, if the tick need not be longer than the most for it
 CATCH_UP_NS = 20_000_000
 
 
@@ -70,10 +71,12 @@ class Job:
         self.request_id = request_id
         self.deadline_ns = deadline_ns
         self._per_row_ns = 1e9 * probes / rate_pps
-        self._burst = max(1, int(CATCH_UP_NS / self._per_row_ns))
+        self.tick_ns = int(min(max(TICK_ROWS * self._per_row_ns, TICK_NS[0]), TICK_NS[1]))
+        self._burst = max(1, int(max(CATCH_UP_NS, 2 * self.tick_ns) / self._per_row_ns))
         self._cursor = [0] * probes
         self._first = 0  # rows before this one have left
         self._left = count
+        self.missed = False  # a probe was lost since the last `take`
         self._taken: npt.NDArray[np.bool_] = np.zeros(count, np.bool_)
         self._received: U16 = np.zeros(count, np.uint16)
         self._lost: U16 = np.zeros(count, np.uint16)
@@ -135,6 +138,7 @@ class Job:
             np.add.at(self._received, rows, np.uint16(1))
 
     def was_lost(self, rows: I32) -> None:
+        self.missed |= len(rows) > 0
         np.add.at(self._lost, rows, np.uint16(1))
 
     def is_unknown(self, rows: I32) -> None:
@@ -156,6 +160,7 @@ class Job:
 
     def take(self) -> Results | None:
         """The rows that were finished since the last call, or None."""
+        self.missed = False
         low, high = self._first, self._cursor[0]
         known = self._received[low:high] + self._lost[low:high] + self._unknown[low:high]
         done = (known >= self.probes) & ~self._taken[low:high]
