@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "monitor.app.commands.demo:demo",
     "erase": "monitor.app.commands.erase:erase",
     "export": "monitor.app.commands.export:export",
+    "explain": "monitor.app.commands.explain:explain",
     "incidents": "monitor.app.commands.ask:incidents",
     "key": "monitor.app.commands.key:key",
     "lookup": "monitor.app.commands.ask:lookup",
