@@ -14,7 +14,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format dashboards clean \
-  bench-daemon bench-probing bench-collectors bench-store bench-correlation bench-api
+  bench-daemon bench-probing bench-collectors bench-store bench-correlation bench-explain bench-api
 
 help:
 	@echo "make setup       the Python environment (.venv) alone"
@@ -77,6 +77,9 @@ bench-store: setup
 
 bench-correlation: setup
 	$(ENV)/python -m benchmarks.correlation_accuracy.run $(ARGS)
+
+bench-explain: setup
+	$(ENV)/python -m benchmarks.attributes.run $(ARGS)
 
 bench-api: setup
 	$(ENV)/python benchmarks/api/lookup_rate.py $(ARGS)

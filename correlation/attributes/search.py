@@ -61,10 +61,18 @@ def explain_table(table: Table) -> list[Cause]:
     cells = make_cells(table)
     if not cells.codes or not cells.bad.sum() > 0:
         return []
-    found, spreads = _search(cells, _weights(cells, [], FIRST_LIMIT), Spreads())
+    weight = _weights(cells, [], FIRST_LIMIT)
+    views = Views(cells, weight)
+    found, spreads = _search(views, Spreads())
     # How much cells scatter and values differ by nature can only be told without the causes: so, by turns.
     for _ in range(PASSES):
-        found, spreads = _search(cells, _weights(cells, [f.named for f in found], LAST_LIMIT), spreads)
+        again = _weights(cells, [f.named for f in found], LAST_LIMIT)
+        if not np.array_equal(again, weight):
+            weight, views = again, Views(cells, again)
+        before = [f.named for f in found]
+        found, spreads = _search(views, spreads)
+        if [f.named for f in found] == before:
+            break
     causes = [_cause(cells, one) for one in found]
     causes.sort(key=lambda c: (-c.score, len(c.cause), sorted(c.cause.items())))
     return causes
@@ -83,11 +91,10 @@ def _weights(cells: Cells, named: list[Named], limit: float) -> npt.NDArray[np.f
     return np.asarray(1 / (1 + np.maximum(cells.total - 1, 0) * rho))
 
 
-def _search(cells: Cells, weight: npt.NDArray[np.float64], spreads: Spreads) -> tuple[list[_Found], Spreads]:
-    """The causes, and how the values differ without them."""
-    views = Views(cells, weight)
+def _search(views: Views, spreads: Spreads) -> tuple[list[_Found], Spreads]:
+    """The causes, and how the values differ without them. `views` are as they were afterwards."""
     found: list[_Found] = []
-    covered = np.zeros(len(cells), np.int32)
+    covered = np.zeros(len(views.cells), np.int32)
     while len(found) < MOST_CAUSES and (best := _best(views, spreads)) is not None:
         found.append(best)
         _cover(views, covered, best.named)
@@ -106,7 +113,9 @@ def _search(cells: Cells, weight: npt.NDArray[np.float64], spreads: Spreads) -> 
             _cover(views, covered, again.named)
         if not changed:
             break
-    return found, Spreads(views)
+    without = Spreads(views)
+    views.add(np.flatnonzero(covered), 1.0)
+    return found, without
 
 
 def _cover(views: Views, covered: npt.NDArray[np.int32], named: Named) -> None:

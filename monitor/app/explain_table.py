@@ -11,7 +11,7 @@ import numpy.typing as npt
 from correlation.attributes import Column, Table
 from monitor.clock import parse_time
 from monitor.inventory import InputProblems
-from monitor.inventory.csvfile import CsvRows, Problems
+from monitor.inventory.csvfile import CsvRows, Problems, open_csv
 
 COUNTS = ("bad", "total")
 NO_TIME = -(1 << 62)
@@ -66,15 +66,16 @@ def _header(path: Path) -> tuple[str, list[str]]:
 
 
 def _refused(path: Path, text: str) -> InputProblems:
-    """What pyarrow complains of, with the line of the file where it names one."""
-    import re
-
+    """What pyarrow complains of. It does not say where, so the file is read again, row by row."""
     first = text.splitlines()[0]
-    if "UTF8" in first or "UTF-8" in first:
-        return InputProblems.one(str(path), "is not UTF-8: save it as UTF-8")
-    row = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", first)
-    if row:
-        return InputProblems.one(str(path), f"has {row[3]} cells where the header has {row[2]}", int(row[1]))
+    problems = Problems(str(path))
+    try:
+        with open_csv(path, problems) as rows:
+            for _ in rows.chunks(4096):
+                pass
+        problems.raise_any()
+    except InputProblems as found:
+        return found
     return InputProblems.one(str(path), f"cannot be read: {first}")
 
 

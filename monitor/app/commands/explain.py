@@ -39,10 +39,9 @@ def explain(table: Path, at: str | None, as_json: bool) -> None:
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
             named = " and ".join(f"{name} {value}" for name, value in cause.cause.items())
-            click.echo(
-                f"{named}: {_number(cause.bad)} of {_number(cause.total)} bad ({cause.bad / cause.total:.1%}, elsewhere "
-                f"{cause.background_ratio:.2%}), score {cause.score:.0f}, confidence {cause.confidence:.2f}"
-            )
+            share = f"{cause.bad / cause.total:.1%}, usual would be {cause.background_ratio:.2%}"
+            sure = f"score {cause.score:.0f}, confidence {cause.confidence:.2f}"
+            click.echo(f"{named}: {_number(cause.bad)} of {_number(cause.total)} bad ({share}), {sure}")
     if not causes and not as_json:
         click.echo("no attribute explains the failures", err=True)
 
