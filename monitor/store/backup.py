@@ -30,6 +30,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 STATE = "state.sqlite"
 CATALOG = "samples/catalog.sqlite"
+RUNNING = ("samples/rollups.running", "rollups.running")
 TRIES = 5
 log = logging.getLogger("faultline.backup")
 Progress = Callable[[str, int], None]  # name and bytes of each file that is in the archive
@@ -88,6 +89,8 @@ def _attempt(settings: StoreSettings, folder: Path, out: Path, made_at: str, pro
                 archive.add_sqlite(folder / STATE, STATE, Path(aside))
             _samples(folder, archive, Path(aside))
             _spool(folder, archive)
+            for name in RUNNING:
+                archive.add(folder / name, name)
             _journal(folder, archive, newest)
             manifest = Manifest(
                 format=FORMAT,

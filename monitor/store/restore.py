@@ -18,7 +18,7 @@ from monitor.store.files import fsync_file, fsync_folder
 from monitor.store.problems import StoreProblem
 from monitor.store.settings import StoreSettings
 
-KNOWN = ("journal", "samples", "snapshots", "spool", "state.sqlite")
+KNOWN = ("journal", "rollups.running", "samples", "snapshots", "spool", "state.sqlite")
 STAGED = ".restoring"
 
 

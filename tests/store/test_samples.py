@@ -293,6 +293,38 @@ def test_minutes_become_five_minutes_and_hours(samples, inventory):
     assert (hour.step_s, hour.at_ns.tolist(), hour.lines.tolist()) == (3600, [begin], [12.0])
 
 
+def test_a_restart_does_not_shorten_the_hour(store_settings, inventory):
+    """Stopped in the middle of an hour and started again: the means are over all its minutes, and a minute given twice
+    counts once."""
+    begin = T0 // HOUR * HOUR + HOUR
+    for minutes in (range(40), range(39, 61)):
+        store = opened(store_settings)
+        for minute in minutes:
+            state = np.where(np.arange(24) < minute, LineState.DOWN, LineState.UP).astype(np.uint8)
+            store.rollup(begin + minute * 60 * NS, inventory, state, np.full(24, minute, np.float32))
+        settle(store)
+        if minutes.stop == 61:
+            hour = store.element_history("", begin, begin + 100 * HOUR, max_points=100)
+            assert hour.rtt_ms.tolist() == [29.5]
+            assert hour.down.tolist() == [sum(min(m, 24) for m in range(60)) / 60]
+        store.close()
+
+
+def test_a_damaged_memory_of_the_hour_is_said(store_settings, inventory, caplog):
+    """When the file of the running hour is rubbish, the store opens, says so, and begins anew."""
+    opened(store_settings).close()
+    for name in ("rollups.running", "samples/rollups.running"):
+        path = Path(store_settings.folder) / name
+        if path.parent.exists():
+            path.write_bytes(b"rubbish")
+    store = opened(store_settings)
+    store.rollup(T0, inventory, np.full(24, LineState.UP, np.uint8), np.ones(24, np.float32))
+    settle(store)
+    assert "the running hour's roll-up begins anew" in caplog.text
+    assert len(store.element_history("", T0 - HOUR, T0 + HOUR)) == 1
+    store.close()
+
+
 def test_appending_never_waits_for_a_database(store_settings, inventory, monkeypatch):
     """While the writer does not move at all, everything can be appended, and the order is kept."""
     store = opened(store_settings)

@@ -70,7 +70,7 @@ class EmbeddedStore:
         keeper.tidy(self.folder, self._catalog)
         self._last_seq = self._catalog.last_seq()
         self._numbered: tuple[Inventory, I32] | None = None
-        self._condenser = Condenser()
+        self._condenser = Condenser(self.folder / "rollups.running")
         self._verifier = keeper.Verifier(self.folder, self._catalog)
         self._stop = threading.Event()
         self._writer = Writer(self._write, settings.flush_s, MAX_WAITING_ROWS, metrics, clock)
@@ -145,6 +145,7 @@ class EmbeddedStore:
         found = [(STEPS_S["1m"], at_ns // NS, level) for level in now]
         found += [(STEPS_S[step], begin // NS, level) for step, begin, level in self._condenser.add(at_ns, now)]
         self._catalog.add_rollups(found)
+        self._condenser.keep()
 
     # -- keeping
 

@@ -56,7 +56,7 @@ class InfluxStore:
         self._spool = Spool(Path(settings.folder) / "spool", cap, drop_oldest)
         self._refused = metrics.counter("samples_refused_rows_total", "rows of another inventory's generation")
         self._tagged: tuple[Inventory, lines.LineTags] | None = None
-        self._condenser = Condenser()
+        self._condenser = Condenser(Path(settings.folder) / "rollups.running")
         self._suspected: dict[str, list[Change]] = {}
         self._sender = Sender(self._settings, self._client, self._spool, metrics, clock)
         flush_s = min(settings.flush_s, MAX_FLUSH_S)
@@ -97,6 +97,8 @@ class InfluxStore:
         seq = max((e.seq for e in fresh if isinstance(e, Rounds)), default=known)
         batches = [(points, _compress(text)) for points, text in self._batches(fresh)]
         self._spool.append(self._clock.now_ns(), seq, batches)
+        if any(isinstance(e, Minute) for e in fresh):
+            self._condenser.keep()
         self._sender.wake()
 
     def _batches(self, entries: Iterable[Entry]) -> Iterator[tuple[int, str]]:

@@ -1,22 +1,29 @@
 """Figures per region, exchange and access node: worked out each minute, condensed to five minutes and hours.
 
 One `Figures` holds a level's m elements as columns: `values` float64 [m, 7] in the order of `FIELDS`; `down_max` is
-condensed by its maximum, the others by their mean, `rtt_ms` over the minutes that know one.
+condensed by its maximum, the others by their mean, `rtt_ms` over the minutes that know one. What the running five
+minutes and the running hour hold so far stands in a small file, so that a restart does not shorten them.
 """
 
+import logging
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from monitor.clock import NS
 from monitor.inventory import Inventory
 from monitor.records import LineState
 from monitor.records.rounds import F32, U8
+from monitor.store.files import written_aside
 from monitor.store.samples.base import F64, LEVELS, STEPS_S
 from monitor.store.samples.bins import medians
 
 FIELDS = ("lines", "up", "degraded", "down", "unknown", "down_max", "rtt_ms")
+log = logging.getLogger("faultline.samples")
 DOWN_MAX, RTT = FIELDS.index("down_max"), FIELDS.index("rtt_ms")
 
 
@@ -66,24 +73,69 @@ def _medians(rtt_ms: F32, lo: np.ndarray, hi: np.ndarray) -> F64:
 
 
 class Condenser:
-    """Collects minutes and gives each longer interval once it is complete. After a restart, the running interval holds
-    only the minutes since."""
+    """Collects minutes and gives each longer interval once it is complete. `file`: where it goes on after a restart; a
+    damaged one is said and forgotten. Raises OSError when the file cannot be written."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self._open: dict[str, _Interval] = {}
+        self._over: list[tuple[str, int, Figures]] = []
+        self._last_ns = 0
+        try:
+            self._restore(file.read_bytes())
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            log.warning("%s cannot be read (%s): the running hour's roll-up begins anew", file, error)
+            self._open, self._last_ns = {}, 0
 
-    def add(self, at_ns: int, minute: list[Figures]) -> Iterator[tuple[str, int, Figures]]:
-        """`(step, start_ns, figures)` of the intervals that this minute (its start: `at_ns`) shows to be over."""
-        for step in ("5m", "1h"):
-            start_ns = at_ns // (STEPS_S[step] * NS) * STEPS_S[step] * NS
-            known = self._open.get(step)
-            if known is not None and known.start_ns != start_ns:
-                yield from ((step, known.start_ns, f) for f in known.means())
-                known = None
-            if known is None:
-                known = self._open[step] = _Interval(start_ns)
-            for one in minute:
-                known.add(one)
+    def add(self, at_ns: int, minute: list[Figures]) -> list[tuple[str, int, Figures]]:
+        """`(step, start_ns, figures)` of the intervals that are over and were not written down (`keep`) yet. A minute
+        (its start: `at_ns`) that was added before is not added again."""
+        if at_ns > self._last_ns:
+            for step in ("5m", "1h"):
+                start_ns = at_ns // (STEPS_S[step] * NS) * STEPS_S[step] * NS
+                known = self._open.get(step)
+                if known is not None and known.start_ns != start_ns:
+                    self._over += [(step, known.start_ns, f) for f in known.means()]
+                    known = None
+                if known is None:
+                    known = self._open[step] = _Interval(start_ns)
+                for one in minute:
+                    known.add(one)
+            self._last_ns = at_ns
+        return self._over
+
+    def keep(self) -> None:
+        """The minute, and the intervals it ended, are stored: write down where to go on after a restart."""
+        steps = {step: interval.kept() for step, interval in self._open.items()}
+        with written_aside(self._file) as file:
+            body = msgspec.msgpack.encode(_Kept(self._last_ns, steps))
+            file.write(zlib.crc32(body).to_bytes(4, "little") + body)
+        self._over = []
+
+    def _restore(self, data: bytes) -> None:
+        if zlib.crc32(data[4:]) != int.from_bytes(data[:4], "little"):
+            raise ValueError("wrong checksum")
+        kept = msgspec.msgpack.decode(data[4:], type=_Kept)
+        self._last_ns = kept.last_ns
+        self._open = {step: _Interval.of(one) for step, one in kept.steps.items()}
+
+
+class _KeptLevel(msgspec.Struct, array_like=True):
+    names: list[str]
+    sums: bytes  # float64 [m, 7]
+    counts: bytes
+
+
+class _KeptInterval(msgspec.Struct, array_like=True):
+    start_ns: int
+    levels: dict[str, _KeptLevel]
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    last_ns: int
+    steps: dict[str, _KeptInterval]
 
 
 class _Interval:
@@ -92,6 +144,23 @@ class _Interval:
         self._names: dict[str, dict[str, int]] = {}
         self._sums: dict[str, F64] = {}
         self._counts: dict[str, F64] = {}
+
+    def kept(self) -> _KeptInterval:
+        levels = {
+            level: _KeptLevel(list(index), self._sums[level].tobytes(), self._counts[level].tobytes())
+            for level, index in self._names.items()
+        }
+        return _KeptInterval(self.start_ns, levels)
+
+    @classmethod
+    def of(cls, kept: _KeptInterval) -> "_Interval":
+        made = cls(kept.start_ns)
+        for level, one in kept.levels.items():
+            shape = (len(one.names), len(FIELDS))
+            made._names[level] = {name: i for i, name in enumerate(one.names)}
+            made._sums[level] = np.frombuffer(one.sums).reshape(shape).copy()
+            made._counts[level] = np.frombuffer(one.counts).reshape(shape).copy()
+        return made
 
     def add(self, one: Figures) -> None:
         index = self._names.setdefault(one.level, {})
