@@ -1,8 +1,8 @@
 """Areas: discs around clusters of lines that fell, for a cause that has no element (a power cut by street).
 
 Points are folded onto a grid of about 100 m with weights first (DBSCAN on 100,000 points takes 16 s, on their cells
-well under one), then clustered by scikit-learn's DBSCAN with haversine distance at several scales; which scale is right
-is left to the description length. A disc's radius is where fallen and spared lines part best.
+well under one), then clustered like DBSCAN does, on squares, at several scales; which scale is right is left to the
+description length. A disc's radius is where fallen and spared lines part best.
 """
 
 import math
@@ -20,6 +20,9 @@ CELL_KM = 0.1
 LEFT_OUT = 8.0  # nats that a fallen line costs which nothing explains (ln of 1 in 3000)
 SLACK = 10.0  # nats that a better centre may bring
 CLIMB = 8  # steps of a disc towards a better centre
+RINGS = 200  # radii tried between a centre and the farthest fallen line
+WIDTH = 10_000_000  # columns of the grid
+STEPS = tuple(up + right for up in (-WIDTH, 0, WIDTH) for right in (-1, 0, 1) if up or right)
 F64 = npt.NDArray[np.float64]
 
 
@@ -83,15 +86,12 @@ def find_discs(
     cells_lat, cells_lon, weight = fold(lat, lon)
     if cells_lat.size < 2:
         return []
-    from sklearn.cluster import DBSCAN  # heavy, and needed only now
-
-    points = np.radians(np.column_stack([cells_lat, cells_lon]))
     clusters: dict[bytes, npt.NDArray[np.bool_]] = {}  # the same cluster at several scales is one
     for scale in scales:
-        labels = DBSCAN(
-            eps=scale / EARTH_KM, min_samples=settings.area_min_lines, metric="haversine", algorithm="ball_tree"
-        ).fit_predict(points, sample_weight=weight)
-        sizes = np.bincount(labels[labels >= 0], weights=weight[labels >= 0]) if (labels >= 0).any() else np.zeros(0)
+        labels = cluster(cells_lat, cells_lon, weight, scale, settings.area_min_lines)
+        if not (labels >= 0).any():
+            continue
+        sizes = np.bincount(labels[labels >= 0], weights=weight[labels >= 0])
         for label in np.argsort(-sizes, kind="stable")[:most].tolist():
             if sizes[label] < least:
                 break
@@ -104,6 +104,66 @@ def find_discs(
         if disc is not None:
             discs.setdefault(disc.name, disc)
     return list(discs.values())
+
+
+def cluster(lat: F64, lon: F64, weight: F64, scale_km: float, least: float) -> npt.NDArray[np.int64]:
+    """DBSCAN on a grid: squares of `scale_km` whose three by three neighbourhood weighs `least` are core, core squares
+    that touch are one cluster, squares that touch a core belong to it. Labels int64 by point, -1: noise."""
+    keys, place, total = _squares(lat, lon, weight, scale_km)
+    core = total >= least
+    label = np.where(core, np.arange(keys.size), -1)
+    neighbours = [_beside(keys, step) for step in STEPS]
+    while True:
+        best = label.copy()
+        for beside in neighbours:
+            reach = core & (beside >= 0)
+            other = np.where(reach, label[beside], -1)
+            best = np.where(core & (other > best), other, best)
+        best = np.where(core, best[best], -1)  # follow the label's own label: long clusters join in few rounds
+        if (best == label).all():
+            break
+        label = best
+    for beside in neighbours:
+        border = (label < 0) & (beside >= 0)
+        label = np.where(border & core[beside], label[beside], label)
+    found = np.unique(label[label >= 0])
+    rank = np.full(keys.size + 1, -1, np.int64)
+    rank[found] = np.arange(found.size)
+    result: npt.NDArray[np.int64] = rank[label[place]]
+    return result
+
+
+def _squares(
+    lat: F64, lon: F64, weight: F64, scale_km: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], F64]:
+    """Occupied squares (keys ascending), the square of each point, the weight of each square and its neighbours."""
+    step = math.degrees(scale_km / EARTH_KM)
+    row = np.floor(lat / step).astype(np.int64)
+    column = np.floor(lon * math.cos(math.radians(float(lat.mean()))) / step).astype(np.int64)
+    keys, place = np.unique(row * WIDTH + column, return_inverse=True)
+    sums: F64 = np.bincount(place, weights=weight).astype(np.float64)
+    total: F64 = sums.copy()
+    for step_ in STEPS:
+        beside = _beside(keys, step_)
+        total += np.where(beside >= 0, sums[beside], 0)
+    return keys, place.astype(np.int64), total
+
+
+def squares(inventory: Inventory, scale_km: float) -> I32:
+    """A number for each line's square of this size, from 1; 0 where its place is not known. int32 [n]."""
+    numbers = np.zeros(len(inventory), np.int32)
+    placed = np.flatnonzero(np.isfinite(inventory.lat) & np.isfinite(inventory.lon))
+    if placed.size:
+        lat, lon = inventory.lat[placed], inventory.lon[placed]
+        numbers[placed] = _squares(lat, lon, np.ones(placed.size), scale_km)[1] + 1
+    return numbers
+
+
+def _beside(keys: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.int64]:
+    """Where each square's neighbour stands, -1 if it is empty."""
+    at = np.minimum(np.searchsorted(keys, keys + step), keys.size - 1)
+    result: npt.NDArray[np.int64] = np.where(keys[at] == keys + step, at, -1)
+    return result
 
 
 def fold(lat: F64, lon: F64) -> tuple[F64, F64, F64]:
@@ -119,18 +179,8 @@ def fold(lat: F64, lon: F64) -> tuple[F64, F64, F64]:
 
 
 def _crowd(lat: F64, lon: F64, scale_km: float) -> int:
-    """The most points in any square of three by three cells of this size: a cluster cannot begin with fewer."""
-    step = math.degrees(scale_km / EARTH_KM)
-    row = np.floor(lat / step).astype(np.int64)
-    column = np.floor(lon * math.cos(math.radians(float(lat.mean()))) / step).astype(np.int64)
-    width = 10_000_000
-    keys, counts = np.unique(row * width + column, return_counts=True)
-    total = np.zeros(keys.size, np.int64)
-    for up in (-width, 0, width):
-        for right in (-1, 0, 1):
-            at = np.minimum(np.searchsorted(keys, keys + up + right), keys.size - 1)
-            total += np.where(keys[at] == keys + up + right, counts[at], 0)
-    return int(total.max())
+    """The most points in any three by three squares of this size: a cluster cannot begin with fewer."""
+    return int(_squares(lat, lon, np.ones(lat.size), scale_km)[2].max())
 
 
 def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, seen_ns: I64, price: float) -> Disc | None:
@@ -145,17 +195,14 @@ def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, see
     if np.count_nonzero(hit) < 2:
         return None
     place = inventory.lat[near], inventory.lon[near]
-    best = _edge(*place, hit, lat0, lon0)
+    best = _edges(*place, hit, np.array([lat0]), np.array([lon0]))
     if best[0] + LEFT_OUT * np.count_nonzero(hit) < price - SLACK:
         return None  # no better centre will make up for that
     step = best[3] / 3
+    turn = np.linspace(0, 2 * math.pi, 8, endpoint=False)
     for _ in range(CLIMB):
         north, east = math.degrees(step / EARTH_KM), math.degrees(step / EARTH_KM) / math.cos(math.radians(best[1]))
-        tried = [
-            _edge(*place, hit, best[1] + north * math.cos(a), best[2] + east * math.sin(a))
-            for a in np.linspace(0, 2 * math.pi, 8, endpoint=False).tolist()
-        ]
-        better = max(tried)
+        better = _edges(*place, hit, best[1] + north * np.cos(turn), best[2] + east * np.sin(turn))
         if better[0] > best[0] + 1e-6:
             best = better
         else:
@@ -165,21 +212,26 @@ def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, see
     return Disc(lat0, lon0, radius, lines_within(inventory, lat0, lon0, radius))
 
 
-def _edge(
-    lat: F64, lon: F64, hit: npt.NDArray[np.bool_], lat0: float, lon0: float
-) -> tuple[float, float, float, float]:
-    """Score and radius (km) of the best disc around a centre: what its inside explains as one cause, less what the
-    fallen lines outside cost by themselves. Returns (score, lat, lon, radius)."""
-    away = distance_km(lat, lon, lat0, lon0)
-    order = np.argsort(away, kind="stable")
-    inside = np.cumsum(hit[order], dtype=np.int64)
-    edge = np.flatnonzero(hit[order])
-    # Lines at the same distance are in or out together.
-    edge = np.searchsorted(away[order], away[order][edge], "right") - 1
-    k, n = inside[edge], edge + 1
-    score = _fitted(k, n) - LEFT_OUT * (inside[-1] - k)
-    best = int(np.argmax(score))
-    return float(score[best]), lat0, lon0, float(away[order][edge[best]])
+def _edges(lat: F64, lon: F64, hit: npt.NDArray[np.bool_], lat0: F64, lon0: F64) -> tuple[float, float, float, float]:
+    """The best disc around any of these centres [c]: what its inside explains as one cause, less what the fallen lines
+    outside cost by themselves. Returns (score, lat, lon, radius in km). Radii are tried in RINGS steps, which
+    needs no sorting, whatever the number of lines."""
+    # Flat within a cluster: haversine's digits do not matter for ranking, its time does.
+    north = np.radians(lat[None, :] - lat0[:, None])
+    east = np.radians(lon[None, :] - lon0[:, None]) * np.cos(np.radians(lat0))[:, None]
+    away = EARTH_KM * np.hypot(north, east)
+    bins = RINGS
+    reach = np.maximum(away.max(axis=1, where=hit[None, :], initial=0.0), 1e-4)
+    ring = np.minimum((away / reach[:, None] * bins).astype(np.int64), bins)
+    flat = ring + np.arange(lat0.size)[:, None] * (bins + 1)
+    size = lat0.size * (bins + 1)
+    n = np.bincount(flat.ravel(), minlength=size).reshape(lat0.size, -1).cumsum(axis=1)
+    k = np.bincount(flat[:, hit].ravel(), minlength=size).reshape(lat0.size, -1).cumsum(axis=1)
+    score = np.where(k > 0, _fitted(k, np.maximum(n, 1)) - LEFT_OUT * (k[:, -1:] - k), -np.inf)
+    centre, edge = divmod(int(np.argmax(score)), bins + 1)
+    inside = hit & (ring[centre] <= edge)
+    radius = float(away[centre][inside].max()) if inside.any() else 0.0
+    return float(score[centre, edge]), float(lat0[centre]), float(lon0[centre]), radius
 
 
 def _fitted(k: npt.NDArray[np.integer], n: npt.NDArray[np.integer]) -> F64:

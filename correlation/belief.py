@@ -18,6 +18,7 @@ from monitor.records.rounds import F32, I32, I64, U16
 
 NS = 1_000_000_000
 DAY_QUARTER_NS = 6 * 3600 * NS
+SHORT_FALL = 5  # rows
 NO_LINES: I32 = np.zeros(0, np.int32)
 
 
@@ -119,10 +120,12 @@ def apply_probes(table: LineTable, rows: Rows, source: int, settings: EvidenceSe
 def _learn_reply(
     table: LineTable, lines: I32, sent: U16, received: U16, learn: np.float32, settings: EvidenceSettings
 ) -> None:
-    """A reply after a few misses says those were losses; a streak that was an outage says nothing about loss."""
+    """A reply after a few misses says those were losses; so does a short fall of a line by itself, which may have been
+    one: the line then needs more misses for a while. A long streak, or an incident's, says nothing about loss."""
     lost = (sent - received).astype(np.float32)
-    short = table.state[lines] != LineState.DOWN
-    lost += np.where(short, np.minimum(table.misses[lines], 5), 0)
+    missed = table.misses[lines]
+    short = (table.state[lines] != LineState.DOWN) | ((missed <= SHORT_FALL) & (table.slot[lines] < 0))
+    lost += np.where(short, missed, 0)
     rate = table.reply[lines]
     rate = rate * (1 - learn) ** lost
     rate = 1 - (1 - rate) * (1 - learn) ** received.astype(np.float32)

@@ -20,6 +20,7 @@ WITHIN_NS = 180 * NS
 AT_LEAST = 20
 SHARE = 0.5
 ALIVE_SHARE = 0.5
+PATIENCE_NS = 300 * NS
 
 
 @dataclass(slots=True)
@@ -33,6 +34,9 @@ class BrokerGuard:
     wills: list[tuple[int, int]] = field(default_factory=list)
     online: set[int] = field(default_factory=set)
     trouble_ns: int = 0
+    said: bool = False
+    gone: int = 0
+    spread_s: int = 0
 
     def hear(self, kind: str, line: int, at_ns: int, source: str) -> None:
         if kind == "cpe_offline":
@@ -45,16 +49,18 @@ class BrokerGuard:
         """True when trouble began just now."""
         fresh = [w for w in self.wills if w[0] > now_ns - WITHIN_NS]
         for at, line in self.wills:
-            if at <= now_ns - WITHIN_NS:
+            if at <= now_ns - WITHIN_NS and self.signs.by_line[line].cpe_online_ns < at:
                 self.online.discard(line)
         self.wills = fresh
         gone = np.unique(np.array([line for _, line in fresh], np.int32))
         if self.trouble_ns:
             self._maybe_end(now_ns)
+            if self.trouble_ns and not self.said and now_ns - self.trouble_ns > PATIENCE_NS:
+                self._say(now_ns)
             return False
         if gone.size < max(AT_LEAST, SHARE * len(self.online)) or not self._scattered(gone):
             return False
-        since = min(at for at, _ in fresh)
+        since = sorted(at for at, _ in fresh)[len(fresh) // 10]  # some left by themselves before
         pinged = gone[self.table.replied_ns[gone] > 0]
         alive = int(np.count_nonzero(self.table.misses[pinged] == 0))
         if pinged.size and alive < ALIVE_SHARE * pinged.size:
@@ -76,6 +82,14 @@ class BrokerGuard:
         unpinged = gone[self.table.probed_ns[gone] == 0]
         fallen = unpinged[self.table.slot[unpinged] < 0]
         forget(self.table, fallen, now_ns)
+        self.said = False
+        self.gone = int(gone.size)
+        self.spread_s = int(max(1, (max(a for a, _ in self.wills) - since_ns) // NS))
+
+    def _say(self, now_ns: int) -> None:
+        """A broker that restarts is back within minutes; one that is not is worth telling."""
+        self.said = True
+        since_ns = self.trouble_ns
         case = self.book.create(
             IncidentKind.SOURCE,
             Scope(ScopeKind.SOURCE, self.source),
@@ -89,9 +103,9 @@ class BrokerGuard:
             Coded(
                 "broker_silent",
                 {
-                    "wills": int(gone.size),
-                    "online": max(len(self.online), int(gone.size)),
-                    "spread_s": max(1, (max(a for a, _ in self.wills) - since_ns) // NS),
+                    "wills": self.gone,
+                    "online": max(len(self.online), self.gone),
+                    "spread_s": self.spread_s,
                     "source": self.source,
                 },
             ),

@@ -39,6 +39,7 @@ class CaseState(msgspec.Struct):
     expected: float = 0.0
     spread_s: float = 0.0
     window_s: float = 0.0
+    struck_ns: int = 0  # the middle of the falls behind the present explanation
     revision: int = 0
     resolved_ns: int = 0
     opened: bool = False
@@ -59,6 +60,7 @@ class CaseState(msgspec.Struct):
     calls: int = 0
     reopened: int = 0
     parent_id: str = ""
+    nested: bool = False  # it stayed when a larger one went: its scope is settled
     suspects: tuple[str, ...] = ()
     planned_until_ns: int = 0
     last: Incident | None = None

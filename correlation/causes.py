@@ -7,10 +7,12 @@ off, and three of four dead lines on a port mean nothing; three of four that *we
 import numpy as np
 import numpy.typing as npt
 
+from correlation.areas import squares
 from correlation.background import Background
 from correlation.casebook import FREE, CaseBook
 from correlation.cases import Case
-from correlation.explain import Cause, Evidence, Explainer
+from correlation.evidence import Cause, Evidence
+from correlation.explain import Explainer
 from correlation.lines import LineTable
 from correlation.nodes import Nodes
 from correlation.settings import CorrelationSettings
@@ -19,9 +21,13 @@ from monitor.records import IncidentKind, IncidentStatus, LineState, ScopeKind
 from monitor.records.rounds import I32, I64
 
 NS = 1_000_000_000
+Flags = npt.NDArray[np.bool_]
+PENDING_INTERVALS = 2
+PENDING_KM = 0.25
 NO_LINES: I32 = np.zeros(0, np.int32)
 AGAIN_NS = 4 * NS  # a living picture is looked at again at most this often
 LEARN_AFTER_NS = 600 * NS
+AREAS_EVERY_NS = 300 * NS
 AREA_WINDOW_S = 7200.0  # a power cut does not take longer than that to be noticed
 FLAPPER = 3  # a line that falls more often a day teaches nothing about the others
 SETTLED_SHARE = 0.8
@@ -44,6 +50,9 @@ class CauseFinder:
         self.nodes = nodes
         self.settings = settings
         self.explainer = Explainer(inventory, settings.causes)
+        self.interval_ns = int(settings.evidence.default_interval_s * NS)  # told by the engine
+        self.weighed: set[int] = set()  # slots of cases whose lines the last search could give to anybody
+        self.square: I32 | None = None
         self.recent = NO_LINES
         self.fast_ns = 0
         self.slow_ns = 0
@@ -78,7 +87,7 @@ class CauseFinder:
         """May its scope still change? Forming ones always, open ones while nearly all is down."""
         if case.state.status is IncidentStatus.SUSPECTED:
             return True
-        if case.state.status is not IncidentStatus.OPEN or case.state.parent_id:
+        if case.state.status is not IncidentStatus.OPEN or case.state.nested:
             return False
         return len(book.still_down(case)) >= SETTLED_SHARE * len(case.lines)
 
@@ -87,10 +96,12 @@ class CauseFinder:
         candidates = self.recent[table.state[self.recent] == LineState.DOWN]
         seen: I64 | None = None
         causes: list[Cause] = []
+        self.weighed = set()
         for window_s in windows:
             began = now_ns - int(window_s * NS)
             # All lines of an incident or none: half of its evidence would shrink it.
             free = [c for c in young if _reaches(c, began, window_s)]
+            self.weighed |= {c.state.slot for c in free}
             slot = table.slot[candidates]
             inside = (slot == FREE) & (table.down_ns[candidates] >= began)
             inside |= np.isin(slot, [c.state.slot for c in free])
@@ -101,15 +112,45 @@ class CauseFinder:
                 mine, at = mine[keep], at[keep]
             if mine.size < settings.min_lines:
                 continue
+            firm = None
+            if window_s == windows[0]:
+                mine, at, firm = self._with_pending(mine, at, now_ns)
             if seen is None:
-                seen = np.where(table.is_up() & (table.slot < 0), table.seen_ns(), 0)
-            causes += self._explain(mine, at, seen, window_s, free, now_ns)
+                seen = np.where(table.known > 0, table.seen_ns(), 0)
+            spared = seen.copy()
+            spared[mine] = 0
+            causes += self._explain(mine, at, firm, spared, window_s, free, now_ns)
         return causes
 
+    def _with_pending(self, lines: I32, at_ns: I64, now_ns: int) -> tuple[I32, I64, Flags]:
+        """With the lines that missed and are not sure to be down yet, where most of their port or street miss too.
+
+        One miss is no fall; but when all of a port miss, that says more of how far a failure reaches than the few that
+        were asked twice. Ports that lose a part of their probes are left out: that is loss."""
+        table = self.table
+        waiting = (table.misses > 0) & table.is_up() & (table.slot == FREE)
+        waiting &= table.miss_ns >= now_ns - PENDING_INTERVALS * self.interval_ns
+        pending = np.flatnonzero(waiting).astype(np.int32)
+        if pending.size:
+            missing, at = np.concatenate([lines, pending]), np.concatenate([at_ns, table.miss_ns[pending]])
+            seen = table.seen_ns()
+            kept = _mostly(self.inventory.leaf, missing, at, seen)[pending]
+            if self.square is None:
+                self.square = squares(self.inventory, PENDING_KM)
+            kept |= _mostly(self.square, missing, at, seen)[pending] & (self.square[pending] > 0)
+            pending = pending[kept]
+        together = np.concatenate([lines, pending])
+        order = np.argsort(together, kind="stable")
+        firm = np.concatenate([np.ones(lines.size, np.bool_), np.zeros(pending.size, np.bool_)])
+        return together[order], np.concatenate([at_ns, table.miss_ns[pending]])[order], firm[order]
+
     def _explain(
-        self, lines: I32, at_ns: I64, seen: I64, window_s: float, young: list[Case], now_ns: int
+        self, lines: I32, at_ns: I64, firm: Flags | None, seen: I64, window_s: float, young: list[Case], now_ns: int
     ) -> list[Cause]:
         settings = self.settings.causes
+        table = self.table
+        asked = np.where(table.known > 0, np.maximum(np.maximum(table.probed_ns, table.alive_ns), 1), 0)
+        asked[lines] = now_ns
         evidence = Evidence(
             lines=lines,
             at_ns=at_ns,
@@ -119,11 +160,17 @@ class CauseFinder:
             network_rate=self.background.network_rate(now_ns),
             element_rate=lambda elements: self.background.element_rates(now_ns, elements),
             bonus=self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s),
-            use_areas=window_s < AREA_WINDOW_S,
+            use_areas=window_s <= settings.windows_s[0] or (window_s < AREA_WINDOW_S and self._areas_due(now_ns)),
+            asked_ns=asked,
+            firm=firm,
             held=frozenset(c.state.scope for c in young if c.state.opened),
         )
         causes = self.explainer.explain(evidence)
         return [c for c in causes if c.gain >= 0]
+
+    def _areas_due(self, now_ns: int) -> bool:
+        """In a longer window discs are looked for every five minutes."""
+        return now_ns // AREAS_EVERY_NS != (now_ns - int(self.settings.causes.slow_every_s * NS)) // AREAS_EVERY_NS
 
     def nested(self, case: Case, now_ns: int, book: CaseBook) -> list[Cause]:
         """What below a recovering case is still dead as a whole, while the rest of it is back."""
@@ -202,6 +249,16 @@ class CauseFinder:
             kept = to[lines] >= 0
             if kept.any():
                 self.unlearned.append((when, to[lines[kept]].astype(np.int32), at[kept]))
+
+
+def _mostly(part: I32, missing: I32, at_ns: I64, seen_ns: I64) -> Flags:
+    """Of which parts (a part per line) do as many lines and more miss as were heard since the first of them did?"""
+    since = np.full(int(part.max(initial=0)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(since, part[missing], at_ns)
+    count = np.bincount(part[missing], minlength=since.size)
+    seen = np.bincount(part[seen_ns >= since[part]], minlength=since.size)
+    result: Flags = ((count >= seen) & (count > 1))[part]
+    return result
 
 
 def _reaches(case: Case, began_ns: int, window_s: float) -> bool:

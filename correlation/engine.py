@@ -17,7 +17,7 @@ from correlation.belief import Moves, grow_stale, settle
 from correlation.broker import BrokerGuard
 from correlation.casebook import CaseBook
 from correlation.causes import CauseFinder
-from correlation.explain import Cause
+from correlation.evidence import Cause
 from correlation.gates import Gates
 from correlation.guards import BlindGuard, ResolverGuard
 from correlation.intake import Intake
@@ -33,6 +33,7 @@ from correlation.signs import Signs
 from correlation.slow import SlowLines
 from correlation.sources import Sources
 from correlation.view import EngineView
+from correlation.witnesses import Witnesses
 from monitor.inventory import Inventory
 from monitor.records import (
     Change,
@@ -88,6 +89,7 @@ class Engine:
         self.now_ns = 0
         self.stale_ns = 0
         self.minute_ns = 0
+        self.nested_ns = 0
         self.restored_ns = 0
         table = LineTable(len(inventory), self.settings.evidence.reply_prior)
         rate, offset = self.settings.causes.rate_per_line_h, self.settings.utc_offset_h
@@ -104,8 +106,9 @@ class Engine:
         self.inventory, self.table, self.background, self.nodes, self.signs = inventory, table, background, nodes, signs
         self.book = CaseBook(inventory, table, settings.life)
         self.maintenance = Maintenance(settings.life.planned_grace_s)
-        self.gates = Gates(inventory, table, self.sources, settings)
-        self.life = Life(self.book, settings, self._facts, self.gates)
+        self.witnesses = Witnesses(inventory, table, signs, settings)
+        self.gates = Gates(inventory, table, self.sources, settings, self.witnesses)
+        self.life = Life(self.book, settings, self._facts, self.gates, self.maintenance.runs)
         self.blind = BlindGuard(inventory, table, self.sources, self.book, settings, self._wills)
         self.resolver = ResolverGuard(self.resolvers, self.book, self.sources)
         self.broker = BrokerGuard(self.book, table, signs)
@@ -128,18 +131,21 @@ class Engine:
         self.blind.review(now)
         self.resolver.review(now)
         self.broker.review(now)
+        self.witnesses.broker_in_doubt = self.broker.trouble_ns > 0
         moves = settle(self.table, heard.touched, now, self.settings.evidence)
         if now - self.stale_ns >= interval_s * NS / 2:
             self.stale_ns = now
             grow_stale(self.table, now, self.sources.intervals_ns(), self.settings.evidence)
         self._rose(moves)
         self.requester.confirm(heard.missed, self.table, now)
+        self.maintenance.begin(self.book, now)
         fell = self.maintenance.take_falls(moves.fell, self.book, now)
         self.finder.remember(fell, now)
         fell = self.life.join_falls(fell, now)
+        self.finder.interval_ns = int(interval_s * NS)
         causes = self.finder.find(fell, bool(heard.rows), now, self.book)
         if causes is not None:
-            self.life.match(causes, now)
+            self.life.match(causes, now, self.finder.weighed)
         for case in self.life.review(now, interval_s):
             self._probe_again(self.book.still_down(case), now)
         self._nested(now, interval_s)
@@ -170,6 +176,10 @@ class Engine:
         self.requester.ask(asked, now_ns, RequestReason.RESTORE, count=2, deadline_s=5.0)
 
     def _nested(self, now_ns: int, interval_s: float) -> None:
+        """What stays dead below a recovering outage; looked at as often as the answers can change."""
+        if now_ns - self.nested_ns < min(interval_s / 2, 10) * NS:
+            return
+        self.nested_ns = now_ns
         for case in self.book.living(IncidentKind.OUTAGE):
             if not case.state.recovering_ns:
                 continue

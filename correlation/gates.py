@@ -5,39 +5,54 @@ retrain together would be back; and lines whose devices go on talking are not do
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from correlation.cases import Case, members
 from correlation.lines import LineTable
 from correlation.settings import CorrelationSettings
 from correlation.sources import Sources
+from correlation.witnesses import Witnesses
 from monitor.inventory import CategoryColumn, Inventory
 from monitor.records import LineState, ScopeKind
 
 NS = 1_000_000_000
-SPEAKING_SHARE = 0.2
-SPEAKING_LINES = 3
-ENOUGH_SIGNS = 3
 ASKED_SHARE = 0.8
+ROUND = 1.2  # intervals within which every line has been asked
+MISSING_LINES = 2
+MISSING_SHARE = 0.3
+STILL_DOWN = 0.7
+FIRST_BACK = 0.6  # of the time a retrain takes at most: by then the first of several modems is back
+SOME_LINES = 8
+BACK_SHARE = 0.2
 
 
 class Gates:
-    def __init__(self, inventory: Inventory, table: LineTable, sources: Sources, settings: CorrelationSettings) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        table: LineTable,
+        sources: Sources,
+        settings: CorrelationSettings,
+        witnesses: Witnesses,
+    ) -> None:
         self.inventory = inventory
         self.table = table
         self.sources = sources
         self.settings = settings
+        self.witnesses = witnesses
 
     def __call__(self, case: Case, now_ns: int) -> str:
         state = case.state
         if state.gain < self.settings.causes.open_nats:
             return "weak"
-        lines = case.lines[self.table.state[case.lines] == LineState.DOWN]
-        if lines.size < self.settings.causes.min_lines:
-            return "weak"
+        down = np.count_nonzero(self.table.state[case.lines] == LineState.DOWN)
+        if down < max(self.settings.causes.min_lines, STILL_DOWN * len(case.lines)):
+            return "recovering"
         return (
             self.blind(case, now_ns)
             or self.scope(case, now_ns)
-            or self.telemetry(case, now_ns)
+            or self.surroundings(case, now_ns)
+            or self.witnesses(case, now_ns)
             or self.retrain(case, now_ns)
             or self.campaign(case, now_ns)
         )
@@ -45,67 +60,84 @@ class Gates:
     def blind(self, case: Case, now_ns: int) -> str:
         """Until a reference has answered after the start, the prober may be what failed."""
         used = np.unique(self.table.source[case.lines]).tolist()
+        struck_ns = max(case.state.struck_ns, case.state.started_ns)  # a few may have fallen before
         for source in self.sources.by_name.values():
             if source.index not in used or not source.fresh_references(now_ns, self.sources.default_s):
                 continue
             if source.silent_ns(now_ns, self.sources.default_s):
                 return "references_silent"
             waited_s = (now_ns - case.state.detected_ns) / NS
-            if not source.vouched(case.state.started_ns) and waited_s < source.interval_s(self.sources.default_s) * 1.5:
+            if not source.vouched(struck_ns) and waited_s < source.interval_s(self.sources.default_s) * 1.5:
                 return "references_not_asked_yet"
-        return ""
-
-    def telemetry(self, case: Case, now_ns: int) -> str:
-        """Do the devices under the scope go on talking while only their pings are lost?"""
-        table, started = self.table, case.state.started_ns
-        under = members(self.inventory, case.state.scope)
-        beat = table.beat_s[under]
-        alive = table.alive_ns[under]
-        talked = (alive > 0) & np.isfinite(beat) & (alive >= started - (np.nan_to_num(beat) * 3 * NS).astype(np.int64))
-        if not talked.any():
-            return ""
-        grace = int(self.settings.evidence.life_grace_s * NS)
-        speaking = int(np.count_nonzero(talked & (alive > started + grace) & (table.replied_ns[under] < started)))
-        silent = talked & (table.state[under] == LineState.DOWN)
-        missing = speaking + int(np.count_nonzero(silent))
-        if speaking >= SPEAKING_LINES and speaking >= SPEAKING_SHARE * missing:
-            return "telemetry_goes_on"
-        if 4 * missing < np.count_nonzero(table.state[under] == LineState.DOWN):
-            return ""  # too few talk at all to wait for them
-        due = alive[silent] + ((1.1 * beat[silent] + 2) * NS).astype(np.int64)
-        overdue = int(np.count_nonzero(due < now_ns))
-        if overdue < min(ENOUGH_SIGNS, missing) and now_ns - started < self.settings.causes.witness_wait_s * NS:
-            return "telemetry_awaited"
         return ""
 
     def scope(self, case: Case, now_ns: int) -> str:
         """A partial failure is named once most lines under it were asked after it began."""
         state = case.state
-        if len(case.lines) >= self.settings.causes.whole_share * state.observable:
-            return ""
         under = members(self.inventory, state.scope)
+        if state.counted >= self.settings.causes.whole_share * state.observable:
+            return ""
         up = np.count_nonzero(self.table.is_up(under) | (self.table.state[under] == LineState.DOWN))
         if state.observable >= ASKED_SHARE * up:
             return ""
         waited_s = (now_ns - state.detected_ns) / NS
         return "scope_unsettled" if waited_s < 1.2 * self.sources.interval_s() else ""
 
+    def surroundings(self, case: Case, now_ns: int) -> str:
+        """While lines beside the scope miss as well, and most of them have yet to be asked, it may be something larger:
+        that is known within a round."""
+        state, elements = case.state, self.inventory.elements
+        if now_ns - state.detected_ns >= ROUND * self.sources.interval_s() * NS:
+            return ""
+        if state.scope.kind is ScopeKind.ELEMENT:
+            element = elements.index_of(state.scope.name)
+            around = elements.ancestors(element)[1:] if element is not None else []
+        else:
+            around = np.unique(self.inventory.leaf[case.lines]).tolist()
+        inside = np.zeros(len(self.table), np.bool_)
+        inside[members(self.inventory, state.scope)] = True
+        return "scope_unsettled" if any(self._asked_and_missing(e, inside, state.started_ns) for e in around) else ""
+
+    def _asked_and_missing(self, element: int, inside: npt.NDArray[np.bool_], since_ns: int) -> bool:
+        """Of the lines under an element and not `inside`: do many of those asked since miss, and are many not asked?"""
+        table = self.table
+        span = slice(int(self.inventory.elements.lo[element]), int(self.inventory.elements.hi[element]))
+        out = ~inside[span] & (table.probed_ns[span] > 0)
+        asked = out & (table.probed_ns[span] >= since_ns)
+        missing = int(np.count_nonzero(asked & (table.misses[span] > 0) & (table.miss_ns[span] >= since_ns)))
+        probed, told = int(np.count_nonzero(out)), int(np.count_nonzero(asked))
+        return missing >= MISSING_LINES and missing >= MISSING_SHARE * told and told < ASKED_SHARE * probed
+
     def campaign(self, case: Case, now_ns: int) -> str:
         """Lines of one model or firmware also reboot together, for an upgrade; then each is back within minutes."""
         state, settings = case.state, self.settings.causes
         if state.scope.kind is not ScopeKind.GROUP or state.scope.name.partition(":")[0] not in settings.campaign_kinds:
             return ""
+        fell, back = self._returned(case, now_ns - int(FIRST_BACK * settings.reboot_s * NS))
+        if fell >= max(SOME_LINES, 0.1 * len(case.lines)) and back <= BACK_SHARE * fell:
+            return ""
         dead = self.table.state[case.lines] == LineState.DOWN
         long = dead & (self.table.down_ns[case.lines] <= now_ns - int(settings.reboot_s * NS))
-        enough = max(settings.min_lines, 0.5 * np.count_nonzero(dead))
-        return "reboot" if np.count_nonzero(long) < enough else ""
+        enough = max(2 * settings.min_lines, 0.1 * np.count_nonzero(dead))
+        return "reboot" if np.count_nonzero(long) < enough or back > BACK_SHARE * fell else ""
 
     def retrain(self, case: Case, now_ns: int) -> str:
+        """A part of an element's lines may be modems that train anew; the first of them would be back before long."""
         state, settings = case.state, self.settings.causes
-        if state.observable and len(case.lines) >= settings.whole_share * state.observable:
+        if state.observable and state.counted >= settings.whole_share * state.observable:
             return ""
         technology = self.inventory.texts["technology"]
         assert isinstance(technology, CategoryColumn)
         code = int(np.bincount(technology.codes[case.lines]).argmax())
         hold_s = settings.retrain_s.get(technology.values[code], 0.0)
-        return "retrain" if now_ns - state.started_ns < hold_s * NS else ""
+        if now_ns - state.started_ns >= hold_s * NS:
+            return ""
+        fell, back = self._returned(case, now_ns - int(FIRST_BACK * hold_s * NS))
+        return "" if fell >= SOME_LINES and back == 0 else "retrain"
+
+    def _returned(self, case: Case, before_ns: int) -> tuple[int, int]:
+        """Lines under the scope that fell since its start and before that time, and how many of them are back."""
+        under = members(self.inventory, case.state.scope)
+        down_ns = self.table.down_ns[under]
+        fell = (down_ns >= case.state.started_ns) & (down_ns <= before_ns)
+        return int(np.count_nonzero(fell)), int(np.count_nonzero(fell & self.table.is_up(under)))

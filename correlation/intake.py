@@ -13,7 +13,7 @@ import numpy as np
 
 from correlation.belief import Rows, apply_life, apply_probes, apply_sign, passes, usable
 from correlation.orders import KINDS as ORDERS
-from monitor.records import Event, LineState, LineValues, ProbeRound, TargetKind, parse_subject
+from monitor.records import Event, LineState, LineValues, ProbeRound, Scope, ScopeKind, TargetKind, parse_subject
 from monitor.records.rounds import I32
 
 if TYPE_CHECKING:
@@ -159,6 +159,11 @@ class Intake:
                 engine.resolver.hear_down(subject.name, event.at_ns)
             else:
                 engine.resolver.hear_up(subject.name, event.at_ns)
+        elif event.kind == "session_count":
+            kind = ScopeKind.ELEMENT if subject.kind == "element" else ScopeKind.GROUP
+            name = subject.name if subject.kind == "element" else f"{subject.group}:{subject.name}"
+            if not engine.witnesses.counts.hear(Scope(kind, name), event.at_ns, event.value):
+                heard.refuse("unreadable_value")
         elif subject.kind == "element" and event.kind in ("alarm_raised", "alarm_cleared"):
             element = engine.inventory.elements.index_of(subject.name)
             if element is None:
@@ -186,6 +191,7 @@ class Intake:
                 engine.broker.hear(event.kind, line, at, event.source)
         elif event.kind == "cpe_offline":
             engine.broker.hear(event.kind, line, at, event.source)
+            engine.witnesses.hear_will(line, at)
             if engine.broker.trouble_ns:
                 return
             recent = table.probed_ns[line] > now_ns - 3 * int(engine.sources.interval_s() * NS)

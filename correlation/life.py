@@ -12,7 +12,7 @@ import numpy as np
 from correlation.areas import distance_km, parse_area
 from correlation.casebook import FREE, CaseBook
 from correlation.cases import Case
-from correlation.explain import Cause
+from correlation.evidence import Cause
 from correlation.saying import Facts, cause_code, explain_cause
 from correlation.settings import CorrelationSettings
 from monitor.records import Coded, Etr, IncidentKind, IncidentStatus, LineState, Scope, ScopeKind
@@ -22,7 +22,8 @@ NS = 1_000_000_000
 
 
 class Life:
-    """`facts(lines, element)` counts the other signs; `gate(case, now)` names what holds it back, or "" ."""
+    """`facts(cause)` counts the other signs; `gate(case, now)` names what holds it back, or ""; `announced(scope, now)`
+    tells whether work on it runs."""
 
     def __init__(
         self,
@@ -30,16 +31,21 @@ class Life:
         settings: CorrelationSettings,
         facts: Callable[[Cause], Facts],
         gate: Callable[[Case, int], str],
+        announced: Callable[[Scope, int], bool],
     ) -> None:
+        self.announced = announced
         self.book = book
         self.settings = settings
         self.facts = facts
         self.gate = gate
+        self.usual_ratio = 0.0
         self.history: dict[str, list[float]] = {}  # how long outages lasted (s), by kind and level
 
     # --- causes ---------------------------------------------------------------------------------------------------
 
-    def match(self, causes: list[Cause], now_ns: int) -> None:
+    def match(self, causes: list[Cause], now_ns: int, weighed: set[int]) -> None:
+        """`weighed`: slots of the cases whose lines were looked at again. A forming one that no cause stands for any
+        more was a wrong reading."""
         claimed: set[int] = set()
         for cause in causes:
             owner = self._owner(cause, claimed)
@@ -49,10 +55,18 @@ class Life:
                 self._follow(owner, cause, now_ns)
             claimed.add(owner.state.slot)
             self._absorb_others(owner, cause, now_ns, claimed)
+            self._hand_over(owner, cause)
+        for case in self.book.living(IncidentKind.OUTAGE):
+            state = case.state
+            if state.status is IncidentStatus.SUSPECTED and state.slot in weighed and state.slot not in claimed:
+                self.book.withdraw(case, now_ns)
 
     def _owner(self, cause: Cause, claimed: set[int]) -> Case | None:
         """The living case that most of these lines belong to, if it is no other cause's already."""
         table, cases = self.book.table, self.book.cases
+        for known in self.book.living(IncidentKind.OUTAGE):
+            if known.state.opened and known.state.scope == cause.scope and known.state.slot not in claimed:
+                return known
         slots = table.slot[cause.lines]
         slots, counts = np.unique(slots[slots >= 0], return_counts=True)
         best: tuple[int, int] | None = None
@@ -65,9 +79,9 @@ class Life:
                 best = rank
         if best is not None:
             return cases[-best[1]]
-        for case in self.book.living(IncidentKind.OUTAGE):
-            if case.state.scope == cause.scope and case.state.slot not in claimed:
-                return case
+        for known in self.book.living(IncidentKind.OUTAGE):
+            if known.state.scope == cause.scope and known.state.slot not in claimed:
+                return known
         return None
 
     def _begin(self, cause: Cause, now_ns: int) -> Case:
@@ -124,9 +138,9 @@ class Life:
             cause.scope = state.scope
         moved = cause.scope != state.scope
         grown = len(case.lines) > known
-        if moved or grown or len(cause.lines) >= state.counted:
+        if moved or grown or cause.missing >= state.counted:
             scope = cause.scope if moved else state.scope
-            what = "grew" if not moved else "promoted" if len(cause.lines) >= known else "shrank"
+            what = "grew" if not moved else "promoted" if cause.missing >= known else "shrank"
             state.scope = scope
             self._describe(case, cause, cause_code(cause, self.book.inventory, self.facts(cause)), now_ns)
             state.scope = scope
@@ -156,16 +170,27 @@ class Life:
             if inside and 2 * inside >= len(case.lines):
                 self.book.merge(owner, case, now_ns)
 
+    def _hand_over(self, owner: Case, cause: Cause) -> None:
+        """What another case held of these lines never was its own: it must not look recovered for having lost them."""
+        for case in self.book.living(IncidentKind.OUTAGE):
+            if case is owner or case.state.status is IncidentStatus.RECOVERING:
+                continue
+            out = np.intersect1d(case.lines, cause.lines, assume_unique=True)
+            if out.size:
+                case.lines = np.setdiff1d(case.lines, out, assume_unique=True).astype(np.int32)
+                case.joined = [np.setdiff1d(j, out, assume_unique=True).astype(np.int32) for j in case.joined]
+
     def _describe(self, case: Case, cause: Cause, code: str, now_ns: int) -> None:
         state, book = case.state, self.book
         state.cause = code
         state.gain = cause.gain
         state.confidence = cause.confidence
         state.observable = cause.observable
-        state.counted = len(cause.lines)
+        state.counted = cause.missing
         state.expected = cause.expected
         state.spread_s = cause.spread_s
         state.window_s = cause.window_s
+        state.struck_ns = cause.struck_ns
         state.runner_up = cause.runner_up
         state.runner_up_confidence = cause.runner_up_confidence
         state.explanation = explain_cause(cause, code, book.inventory, book.table, self.facts(cause))
@@ -185,7 +210,7 @@ class Life:
             state = case.state
             if not fell.size:
                 break
-            if not state.opened:
+            if not state.opened or state.status is not IncidentStatus.OPEN:
                 continue
             if state.observable and len(case.lines) < 0.5 * state.observable and now_ns - state.started_ns > 900 * NS:
                 continue  # a partial failure, long ago: a later fall is judged afresh
@@ -198,12 +223,22 @@ class Life:
     def review(self, now_ns: int, interval_s: float) -> list[Case]:
         """Let every living outage and planned work go on; returns those that began to recover just now."""
         recovering = []
-        for case in self.book.living(IncidentKind.OUTAGE, IncidentKind.PLANNED):
+        cases = list(self.book.living(IncidentKind.OUTAGE, IncidentKind.PLANNED))
+        if any(c.state.status is not IncidentStatus.SUSPECTED for c in cases):
+            self.usual_ratio = self._usually_down()
+        for case in cases:
             if case.state.status is IncidentStatus.SUSPECTED:
                 self._review_suspected(case, now_ns)
             elif self._review_open(case, now_ns, interval_s):
                 recovering.append(case)
         return recovering
+
+    def _usually_down(self) -> float:
+        """The share of lines that are down outside every incident: at night many a modem is switched off."""
+        table = self.book.table
+        outside = (table.slot < 0) & (table.state != LineState.UNKNOWN)
+        down = int(np.count_nonzero(outside & (table.state == LineState.DOWN)))
+        return down / max(int(np.count_nonzero(outside)), 1)
 
     def _review_suspected(self, case: Case, now_ns: int) -> None:
         state = case.state
@@ -221,9 +256,12 @@ class Life:
 
     def _review_open(self, case: Case, now_ns: int, interval_s: float) -> bool:
         state, life = case.state, self.settings.life
+        if state.kind is IncidentKind.PLANNED and self.announced(state.scope, now_ns):
+            self._tell_growth(case, now_ns)
+            return False  # work that goes on may take its lines again
         affected = len(case.lines)
         down = self.book.still_down(case).size
-        allowed = allowance(affected, life.resolve_lines, life.resolve_ratio)
+        allowed = allowance(affected, life.resolve_lines, max(life.resolve_ratio, self.usual_ratio))
         began = False
         if state.status is IncidentStatus.OPEN and down <= (1 - life.recovering_ratio) * affected:
             state.status, state.recovering_ns = IncidentStatus.RECOVERING, now_ns
@@ -232,6 +270,9 @@ class Life:
         elif state.status is IncidentStatus.RECOVERING and down > 0.7 * affected:
             state.status, state.recovering_ns = IncidentStatus.OPEN, 0
             self.book.tell(case, now_ns, "reopened")
+        if state.status is IncidentStatus.RECOVERING:
+            self._let_go(case, now_ns)
+            down = self.book.still_down(case).size
         if down > allowed:
             state.below_ns = 0
         else:
@@ -240,10 +281,20 @@ class Life:
             if now_ns - state.below_ns >= min(wait_s, life.reopen_s) * NS:
                 self._end(case, now_ns, allowed)
                 return False
-        waited = now_ns - state.told_ns >= life.tell_every_s * NS
-        if case.joined and (waited or affected >= 1.25 * state.told_lines):
-            self.book.tell(case, now_ns, "grew")
+        self._tell_growth(case, now_ns)
         return began
+
+    def _let_go(self, case: Case, now_ns: int) -> None:
+        """Lines that have been back for a while are their own again: what befalls them later is another matter."""
+        table, held = self.book.table, self.book.held_by(case)
+        since = now_ns - int(self.settings.life.let_go_s * NS)
+        back = table.is_up(held) & (table.since_ns[held] <= since)
+        table.slot[held[back]] = FREE
+
+    def _tell_growth(self, case: Case, now_ns: int) -> None:
+        waited = now_ns - case.state.told_ns >= self.settings.life.tell_every_s * NS
+        if case.joined and (waited or len(case.lines) >= 1.25 * case.state.told_lines):
+            self.book.tell(case, now_ns, "grew")
 
     def _end(self, case: Case, now_ns: int, allowed: int) -> None:
         """Backdated to when all but the allowed rest were back."""
@@ -265,6 +316,7 @@ class Life:
             start = outer.state.started_ns
             name, scope = outer.state.incident_id, outer.state.scope.name
             case = self.book.create(IncidentKind.OUTAGE, cause.scope, code, start, now_ns, cause.lines, name)
+            case.state.nested = True
             cause.start_ns, cause.spread_s = start, outer.state.spread_s
             self._describe(case, cause, code, now_ns)
             case.state.explanation = (Coded("nested", {"outer": scope}), *case.state.explanation)

@@ -67,11 +67,7 @@ class Maintenance:
             mine, fell = fell[inside], fell[~inside]
             case = self._case(window, book)
             if case is None:
-                case = book.create(IncidentKind.PLANNED, window.scope, "maintenance", window.start_ns, now_ns, mine)
-                case.state.confidence = 0.99
-                case.state.planned_until_ns = window.end_ns
-                case.state.explanation = (_said(case, window.end_ns, mine.size),)
-                book.open(case, now_ns)
+                self._open(window, book, mine, now_ns)
                 continue
             if not case.living:
                 case.state.status, case.state.resolved_ns, case.state.below_ns = IncidentStatus.OPEN, 0, 0
@@ -80,6 +76,13 @@ class Maintenance:
             case.state.explanation = (_said(case, window.end_ns, len(case.lines)),)
         return fell
 
+    def _open(self, window: Window, book: CaseBook, lines: I32, now_ns: int) -> None:
+        case = book.create(IncidentKind.PLANNED, window.scope, "maintenance", window.start_ns, now_ns, lines)
+        case.state.confidence = 0.99
+        case.state.planned_until_ns = window.end_ns
+        case.state.explanation = (_said(case, window.end_ns, lines.size),)
+        book.open(case, now_ns)
+
     def _case(self, window: Window, book: CaseBook) -> Case | None:
         for case in book.cases.values():
             state = case.state
@@ -87,6 +90,16 @@ class Maintenance:
             if same and state.started_ns == window.start_ns:
                 return case
         return None
+
+    def begin(self, book: CaseBook, now_ns: int) -> None:
+        """Announced work is shown from its start, before the first line is down."""
+        for window in self.windows:
+            if (
+                window.active(now_ns)
+                and self._case(window, book) is None
+                and members(book.inventory, window.scope).size
+            ):
+                self._open(window, book, np.zeros(0, np.int32), now_ns)
 
     def review(self, book: CaseBook, now_ns: int) -> None:
         """Work that has ended with lines still down has become an outage."""
@@ -103,6 +116,9 @@ class Maintenance:
                 case.state.explanation = (Coded("maintenance_overrun", {"down": down, "scope": case.state.scope.name}),)
                 book.tell(case, now_ns, "explained")
         self.windows = [w for w in self.windows if w.end_ns == 0 or w.end_ns > now_ns - 86_400 * NS]
+
+    def runs(self, scope: Scope, now_ns: int) -> bool:
+        return any(w.scope == scope and w.active(now_ns) for w in self.windows)
 
     def announced(self, lines: int, book: CaseBook, now_ns: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Lines under work that runs now, bool [n]."""

@@ -20,7 +20,7 @@ from monitor.records.rounds import I32
 if TYPE_CHECKING:
     from correlation.engine import Engine
 
-FORMAT = 1
+FORMAT = 2
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 
@@ -33,6 +33,7 @@ class Memory(msgspec.Struct):
     now_ns: int
     stale_ns: int
     minute_ns: int
+    nested_ns: int
     next_request: int
     windows: list[Window]
     failing: dict[str, tuple[int, int]]
@@ -42,6 +43,7 @@ class Memory(msgspec.Struct):
     online: list[int]
     broker: str
     broker_trouble_ns: int
+    broker_said: tuple[bool, int, int]
     history: dict[str, list[float]]
     event_ids: list[str]
     flags: list[Flag]
@@ -56,6 +58,7 @@ def pack(engine: "Engine") -> Arrays:
         now_ns=engine.now_ns,
         stale_ns=engine.stale_ns,
         minute_ns=engine.minute_ns,
+        nested_ns=engine.nested_ns,
         next_request=engine.requester.next_id,
         windows=engine.maintenance.windows,
         failing=engine.resolver.failing,
@@ -65,6 +68,7 @@ def pack(engine: "Engine") -> Arrays:
         online=sorted(engine.broker.online),
         broker=engine.broker.source,
         broker_trouble_ns=engine.broker.trouble_ns,
+        broker_said=(engine.broker.said, engine.broker.gone, engine.broker.spread_s),
         history=engine.life.history,
         event_ids=list(engine.intake.known_order),
         flags=list(engine.slow.flags.values()),
@@ -74,6 +78,7 @@ def pack(engine: "Engine") -> Arrays:
         "memory": _bytes(msgspec.json.encode(memory, enc_hook=_plain)),
         "sources": _bytes(engine.sources.save()),
         "signs": _bytes(engine.signs.save()),
+        "witnesses": _bytes(engine.witnesses.save()),
         **engine.table.save(),
         **engine.book.save(),
         **engine.background.save(),
@@ -103,11 +108,14 @@ def unpack(engine: "Engine", arrays: Arrays) -> None:
     engine._build(engine.inventory, table, engine.background, engine.nodes, engine.signs)
     engine.book.load(arrays)
     engine.finder.load(arrays)
+    engine.witnesses.load(arrays["witnesses"].tobytes())
+    engine.witnesses.broker_in_doubt = memory.broker_trouble_ns > 0
     _remember(engine, memory)
 
 
 def _remember(engine: "Engine", memory: Memory) -> None:
     engine.now_ns, engine.stale_ns, engine.minute_ns = memory.now_ns, memory.stale_ns, memory.minute_ns
+    engine.nested_ns = memory.nested_ns
     engine.requester.next_id = memory.next_request
     engine.maintenance.windows = memory.windows
     engine.resolver.failing = memory.failing
@@ -117,6 +125,7 @@ def _remember(engine: "Engine", memory: Memory) -> None:
     engine.broker.online = set(memory.online)
     engine.broker.source = memory.broker
     engine.broker.trouble_ns = memory.broker_trouble_ns
+    engine.broker.said, engine.broker.gone, engine.broker.spread_s = memory.broker_said
     engine.life.history = memory.history
     engine.intake.known_order.extend(memory.event_ids)
     engine.intake.known_ids.update(memory.event_ids)
@@ -129,7 +138,7 @@ def reload(engine: "Engine", inventory: Inventory) -> None:
     to: I32 = older.remap(inventory)
     elements = np.array([_index(inventory, p) for p in older.elements.paths], np.int32)
     memory = msgspec.json.decode(pack(engine)["memory"].tobytes(), type=Memory)
-    book, finder = engine.book, engine.finder
+    book, finder, witnesses = engine.book, engine.finder, engine.witnesses.save()
     table = engine.table.remap(to, len(inventory), engine.settings.evidence.reply_prior)
     engine.sources.remap(to)
     engine.signs.remap(to)
@@ -147,6 +156,7 @@ def reload(engine: "Engine", inventory: Inventory) -> None:
     engine.book.cases, engine.book.next_slot, engine.book.changes = book.cases, book.next_slot, book.changes
     engine.book.remap(to, lambda scope: _knows_scope(inventory, scope))
     engine.finder.remap(finder, to)
+    engine.witnesses.load(witnesses)
 
 
 def _index(inventory: Inventory, path: str) -> int:

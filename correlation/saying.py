@@ -3,7 +3,7 @@
 import numpy as np
 
 from correlation.areas import parse_area
-from correlation.explain import Cause
+from correlation.evidence import Cause
 from correlation.lines import LineTable
 from monitor.inventory import Inventory
 from monitor.records import Coded, LineState, ScopeKind
@@ -35,10 +35,10 @@ def cause_code(cause: Cause, inventory: Inventory, facts: Facts) -> str:
     if cause.window_s > 300 and cause.spread_s > 600:
         return "slow_onset"
     if cause.scope.kind is ScopeKind.GROUP:
-        if cause.scope.name.startswith("power:") or facts.gasps >= max(POWER_GASPS, len(cause.lines) // 4):
+        if cause.scope.name.startswith("power:") or facts.gasps >= max(POWER_GASPS, cause.missing // 4):
             return "power_cut"
         return "group_down"
-    if facts.gasps >= max(POWER_GASPS, len(cause.lines) // 2):
+    if facts.gasps >= max(POWER_GASPS, cause.missing // 2):
         return "power_cut"
     return "element_down" if cause.share >= 0.8 else "partial_failure"
 
@@ -75,7 +75,7 @@ def coverage(at_risk: int, observable: int) -> tuple[Coded, ...]:
 
 def _what(cause: Cause, code: str, inventory: Inventory, facts: Facts) -> Coded:
     params: dict[str, Param] = {
-        "down": len(cause.lines),
+        "down": cause.missing,
         "observable": cause.observable,
         "spread_s": max(1.0, round(cause.spread_s)),
         "scope": cause.scope.name,

@@ -65,6 +65,8 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_nats: float = 3.0
     min_lines: int = 3
     min_share: float = 0.1
+    min_coverage: float = 0.3  # of the lines under a scope must have been asked since it struck
+    keep_nats: float = 2.0  # what a scope that is an incident's already has over others
     whole_share: float = 0.8
     retrain_s: Mapping[str, float] = msgspec.field(default_factory=lambda: {"dsl": 180.0, "docsis": 300.0})
     reboot_s: float = 300.0
@@ -76,6 +78,7 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call: float = 1.0  # each call under the element, at most `calls_max`
     calls_max: float = 4.0
     witness_wait_s: float = 40.0  # longest wait for telemetry that is due, to see whether it goes on
+    will_wait_s: float = 100.0  # longest wait for the last wills of devices that have a session with the broker
     area_scales_km: tuple[float, ...] = (0.15, 0.3, 0.6, 1.2, 2.4)
     area_min_lines: int = 5
 
@@ -92,6 +95,7 @@ class LifeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_resolved_s: float = 86_400.0
     tell_every_s: float = 30.0  # growth is told at most this often
     restore_every_s: float = 60.0
+    let_go_s: float = 300.0  # a line that has been back for so long no longer belongs to the incident
     planned_grace_s: float = 300.0
     etr_history: int = 200
     etr_at_least: int = 5

@@ -105,6 +105,7 @@ class Net:
         self.asked: list[ProbeRequest] = []
         self.order = self.rng.permutation(n).astype(np.int32)
         self.phase = 0
+        self.blocks = False  # a slice is a block of neighbours in `order`, not every n-th
         self.events: list[Event] = []
         self.round_id = 0
 
@@ -170,6 +171,8 @@ class Net:
     def tick(self) -> None:
         """One slice of a round; a second later the requested probes are answered."""
         part = self.order[self.phase :: self.slices]
+        if self.blocks:
+            part = np.array_split(self.order, self.slices)[self.phase]
         rounds = [self.probe(part, self.sent)]
         if self.phase == 0:
             self.round_id += 1

@@ -1,0 +1,189 @@
+"""The best explanation by elements of the tree alone, exact by description length, bottom-up and vectorised by level.
+
+At every element the falls below it are told as its own failure, or as the best of its parts, or as chance; the parent
+takes the sum. Only elements with enough fallen lines are looked at, so that a quiet window costs next to nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from correlation.evidence import F64, Cause, Chance, Evidence, Ints, cause_of, struck
+from correlation.likelihood import alone, sigmoid, together
+from correlation.settings import CauseSettings
+from monitor.inventory import Inventory
+from monitor.records import Scope, ScopeKind
+from monitor.records.rounds import I32
+
+
+@dataclass(slots=True)
+class Tree:
+    """Causes, and the total length of everything that fell."""
+
+    causes: list[Cause]
+    length: float
+
+
+@dataclass(slots=True)
+class _Table:
+    """Elements with enough fallen lines, parents before children; `parent` as a place in this table, -1 at the top."""
+
+    element: Ints
+    parent: Ints
+    low: Ints
+    high: Ints
+    fell: Ints
+    counted: Ints
+    p: F64
+    by_chance: F64
+    failed: F64
+    eligible: npt.NDArray[np.bool_]
+
+
+class TreeSearch:
+    """Bound to one inventory; keeps nothing between calls."""
+
+    def __init__(self, inventory: Inventory, settings: CauseSettings, price: float) -> None:
+        self.inventory = inventory
+        self.settings = settings
+        self.price = price
+
+    def best(self, evidence: Evidence, chance: Chance) -> Tree:
+        lines = evidence.lines
+        if not lines.size:
+            return Tree([], 0.0)
+        table = self._table(evidence, chance)
+        # Lines under no listed element, at the price of chance.
+        top = table.parent < 0
+        loose = lines.size - int(table.fell[top].sum())
+        spared = max(chance.total - lines.size - int((table.counted - table.fell)[top].sum()), 0)
+        length = self._alone(np.array([loose]), np.array([loose + spared]), chance)[0] if loose else 0.0
+        if not table.element.size:
+            return Tree([], float(length))
+        return self._choose(evidence, chance, table, float(length))
+
+    def _table(self, evidence: Evidence, chance: Chance) -> _Table:
+        elements, settings = self.inventory.elements, self.settings
+        lines = evidence.lines
+        found = touched(self.inventory, lines)
+        low, high = np.searchsorted(lines, elements.lo[found]), np.searchsorted(lines, elements.hi[found])
+        keep = high - low >= settings.min_lines
+        found, low, high = found[keep], low[keep], high[keep]
+        fell = high - low
+        middle, began = self._struck(evidence, low, high)
+        spared, covered = np.zeros(found.size, np.int64), np.ones(found.size, np.bool_)
+        seen, lo, hi = evidence.seen_ns, elements.lo[found].tolist(), elements.hi[found].tolist()
+        for i, (since, first) in enumerate(zip(middle.tolist(), began.tolist(), strict=True)):
+            spared[i] = np.count_nonzero(seen[lo[i] : hi[i]] >= since)
+            covered[i] = evidence.covered(slice(lo[i], hi[i]), since, first, settings.min_coverage)
+        counted = fell + spared
+        enough = evidence.firmly(low, high) >= settings.min_lines
+        p = chance.at(found, fell, counted)
+        price = np.full(found.size, self.price)
+        scopes = evidence.held
+        for i, e in enumerate(found.tolist()):
+            if e in evidence.bonus:
+                price[i] -= evidence.bonus[e]
+            if scopes and element_scope(elements.paths[e]) in scopes:
+                price[i] -= settings.keep_nats
+        place = np.full(len(elements), -1, np.int64)
+        place[found] = np.arange(found.size)
+        above = elements.parent[found]
+        return _Table(
+            element=found,
+            parent=np.where(above >= 0, place[above], -1),
+            low=low,
+            high=high,
+            fell=fell,
+            counted=counted,
+            p=p,
+            by_chance=alone(fell, counted, p, settings.dispersion),
+            failed=together(fell, counted) - price,
+            eligible=(fell >= settings.min_share * counted) & covered & enough,
+        )
+
+    def _struck(self, evidence: Evidence, low: Ints, high: Ints) -> tuple[Ints, Ints]:
+        """When each element's lines fell: in the middle, and the first tenth. At least 1."""
+        found = np.empty((2, low.size), np.int64)
+        for i, (begin, end) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
+            found[:, i] = struck(evidence.at_ns[begin:end])
+        return found[0], found[1]
+
+    def _alone(self, fell: Ints, counted: Ints, chance: Chance) -> F64:
+        return alone(fell, counted, chance.among(fell, counted), self.settings.dispersion)
+
+    def _choose(self, evidence: Evidence, chance: Chance, table: _Table, length: float) -> Tree:
+        elements, size = self.inventory.elements, table.element.size
+        inner = np.flatnonzero(table.parent >= 0)
+        above = table.parent[inner]
+        fell_below, counted_below = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        np.add.at(fell_below, above, table.fell[inner])
+        np.add.at(counted_below, above, table.counted[inner])
+        direct = table.fell - fell_below
+        split = alone(direct, np.maximum(table.counted - counted_below, direct), table.p, self.settings.dispersion)
+        split[direct == 0] = 0.0
+        best, is_cause = np.zeros(size), np.zeros(size, np.bool_)
+        depth = elements.depth[table.element]
+        for level in range(int(depth.max()), -1, -1):
+            here = np.flatnonzero(depth == level)
+            best[here] = np.maximum(split[here], table.by_chance[here])
+            better = table.eligible[here] & (table.failed[here] > best[here] + 1e-9)
+            mine = here[better]
+            best[mine], is_cause[mine] = table.failed[mine], True
+            told = here[table.parent[here] >= 0]
+            np.add.at(split, table.parent[told], best[told])
+        covered = np.zeros(size, np.bool_)
+        for level in range(int(depth.min()) + 1, int(depth.max()) + 1):
+            here = np.flatnonzero((depth == level) & (table.parent >= 0))
+            covered[here] = covered[table.parent[here]] | is_cause[table.parent[here]]
+        causes = []
+        for i in np.flatnonzero(is_cause & ~covered).tolist():
+            span = slice(int(table.low[i]), int(table.high[i]))
+            cause = cause_of(
+                evidence,
+                element_scope(elements.paths[table.element[i]]),
+                span,
+                int(table.counted[i]),
+                float(table.failed[i]),
+                float(table.by_chance[i]),
+                float(table.p[i]),
+            )
+            cause.element = int(table.element[i])
+            self._rival(cause, i, table, best, split)
+            causes.append(cause)
+        return Tree(causes, length + float(best[table.parent < 0].sum()))
+
+    def _rival(self, cause: Cause, i: int, table: _Table, best: F64, split: F64) -> None:
+        """The best other reading: the element above failed, or several below it."""
+        paths = self.inventory.elements.paths
+        rivals: list[tuple[float, str]] = []
+        above = int(table.parent[i])
+        if above >= 0 and table.eligible[above]:
+            # what the parent would cost against what its parts cost now
+            rivals.append((float(max(best[above], split[above]) - table.failed[above]), paths[table.element[above]]))
+        children = np.flatnonzero(table.parent == i)
+        if children.size and split[i] > table.by_chance[i]:
+            strongest = children[int(np.argmax(table.failed[children] - table.by_chance[children]))]
+            rivals.append((float(table.failed[i] - split[i]), paths[table.element[strongest]]))
+        if rivals:
+            behind, name = min(rivals)
+            cause.runner_up = element_scope(name)
+            cause.runner_up_confidence = round(min(sigmoid(-behind), 0.5), 3)
+
+
+def touched(inventory: Inventory, lines: I32) -> Ints:
+    """Every element above one of these lines, ascending (so that parents come before their children)."""
+    elements = inventory.elements
+    hit = np.zeros(len(elements), np.bool_)
+    level = np.unique(inventory.leaf[lines])
+    while level.size:
+        hit[level] = True
+        above = elements.parent[level]
+        above = above[above >= 0]
+        level = np.unique(above[~hit[above]])
+    return np.flatnonzero(hit).astype(np.int64)
+
+
+def element_scope(path: str) -> Scope:
+    return Scope(ScopeKind.ELEMENT, path)
