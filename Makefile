@@ -62,7 +62,13 @@ bench-daemon: setup
 	$(ENV)/python -m benchmarks.daemon.steady $(ARGS)
 
 bench-probing: setup
+	@config/setup/packages probing
 	$(ENV)/python -m benchmarks.probing.compare $(ARGS)
+	$(ENV)/python -m benchmarks.probing.truth
+	$(ENV)/python -m benchmarks.probing.truth --family 6
+	$(ENV)/python -m benchmarks.probing.lost
+	$(ENV)/python -m benchmarks.probing.scale
+	$(ENV)/python -m benchmarks.probing.detection
 	$(ENV)/python -m benchmarks.probing.daily
 
 bench-collectors: setup

@@ -48,7 +48,15 @@ class _Envelope(msgspec.Struct, frozen=True, array_like=True):
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    """Two connected sockets that keep messages apart; the end of one is told to the other."""
+    try:
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError:  # macOS has none: datagrams keep messages apart as well, but tell of the end by an error only
+        both = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        for sock in both:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MESSAGE_MAX)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * MESSAGE_MAX)
+        return both
 
 
 class Channel:
@@ -104,7 +112,10 @@ class Channel:
         try:
             return socket.recv_fds(self._sock, MESSAGE_MAX, 1)[:2]
         except ConnectionError:  # it went without reading all we sent, but its last words may still be here
-            return socket.recv_fds(self._sock, MESSAGE_MAX, 1)[:2]
+            try:
+                return socket.recv_fds(self._sock, MESSAGE_MAX, 1)[:2]
+            except BlockingIOError:
+                raise Closed from None
 
     def close(self) -> None:
         self._sock.close()

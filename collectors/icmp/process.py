@@ -26,12 +26,17 @@ from collectors.icmp.opening import open_lanes
 from collectors.icmp.rounds import Rounds
 
 PR_SET_PDEATHSIG = 1
+IDLE_MS = 5_000  # the longest sleep: where the kernel does not kill us with the daemon, its end is looked for
 WAITING_MAX = 64  # messages kept for a daemon that does not read; then the oldest rows go, counted
 
 
 class Prober:
-    def __init__(self, channel: Channel, start: Start) -> None:
-        """Raises OSError when no socket can be opened; the text says what to do."""
+    def __init__(self, channel: Channel, start: Start, parent: int = 0) -> None:
+        """`parent`: the daemon's process, whose end ends this one, too (0: its channel alone tells).
+
+        Raises OSError when no socket can be opened; the text says what to do.
+        """
+        self._parent = parent
         self._channel = channel
         self._timeout_ns = int(start.timeout_s * 1e9)
         lanes, opened = open_lanes(start.mode, start.netns, start.wire, self._timeout_ns)
@@ -50,28 +55,34 @@ class Prober:
 
     def run(self) -> None:
         """Probe until the daemon is gone."""
-        while True:
-            while (got := self._channel.receive()) is not None:
-                self._take(*got)
-            self._rounds.begin_due()
-            self._engine.tick()
-            for job, results in self._engine.results():
-                round_id = self._rounds.note(job, results)
-                if results is not None:
-                    self._hand_over(results, round_id, job.request_id)
-            for note in self._rounds.finished():
-                self._say(Finished(note, self._lost_slices))
-                self._lost_slices = 0
-            self._flush()
-            self._poller.poll(self._pause_ms())
+        try:
+            while self._parent in (0, os.getppid()):
+                self._turn()
+        finally:
+            self._engine.close()
+
+    def _turn(self) -> None:
+        while (got := self._channel.receive()) is not None:
+            self._take(*got)
+        self._rounds.begin_due()
+        self._engine.tick()
+        for job, results in self._engine.results():
+            round_id = self._rounds.note(job, results)
+            if results is not None:
+                self._hand_over(results, round_id, job.request_id)
+        for note in self._rounds.finished():
+            self._say(Finished(note, self._lost_slices))
+            self._lost_slices = 0
+        self._flush()
+        self._poller.poll(self._pause_ms())
 
     def _pause_ms(self) -> int:
         times = [at for at in (self._engine.wake_ns(), self._rounds.next_ns()) if at is not None]
         if self._waiting:
             times.append(time.monotonic_ns() + 50_000_000)
         if not times:
-            return 60_000
-        return max(0, -((time.monotonic_ns() - min(times)) // 1_000_000))
+            return IDLE_MS
+        return min(IDLE_MS, max(0, -((time.monotonic_ns() - min(times)) // 1_000_000)))
 
     def _take(self, message: Message, columns: dict[str, npt.NDArray[Any]]) -> None:
         match message:
@@ -146,7 +157,7 @@ def main(fd: int, parent: int) -> None:
             raise Malformed("the first message must be Start")
         try:
             sock.setblocking(False)
-            prober = Prober(channel, got[0])
+            prober = Prober(channel, got[0], parent)
         except OSError as error:
             channel.send(Failed(error.strerror or str(error)))
             return
