@@ -60,6 +60,7 @@ class RoundReader:
         self._interval = interval_ns
         self.unknown_rows = 0
         self.doubled_rows = 0
+        self._place = np.zeros(0, np.intp)
 
     def slices(self, slice_ns: int) -> Iterator[tuple[int, list[ProbeRound]]]:
         """Slices of so many ns, aligned to the epoch; those without rows are left out. Raises InputProblems."""
@@ -67,7 +68,7 @@ class RoundReader:
             number = rows.at_ns // slice_ns
             edges = np.flatnonzero(np.diff(number)) + 1
             for low, high in zip([0, *edges.tolist()], [*edges.tolist(), len(rows)], strict=True):
-                part = rows.take(np.arange(low, high))
+                part = rows.take(slice(low, high))
                 yield (int(number[low]) + 1) * slice_ns, self._rounds(part)
 
     def _ordered(self, slice_ns: int) -> Iterator[Rows]:
@@ -115,18 +116,27 @@ class RoundReader:
         table = self._targets.table[rows.target]
         index = self._targets.index[rows.target]
         rounds = []
-        for source in np.unique(rows.source).tolist():
+        sources = np.unique(rows.source).tolist() if len(self._source.sources) > 1 else [0]
+        for source in sources:
             mine = rows.source == source
             for code, kind in enumerate(TABLES):
                 chosen = np.flatnonzero(mine & (table == code))
                 while len(chosen):
                     # The first row of each target, then the second ones, and so on.
-                    first = np.sort(np.unique(index[chosen], return_index=True)[1])
+                    first = self._first_rows(index[chosen])
                     rest = np.delete(chosen, first) if len(first) < len(chosen) else chosen[:0]
                     rest = self._without_repeats(rows, index, chosen[first], rest)
                     rounds.append(self._round(rows, index, chosen[first], self._source.sources[source], kind))
                     chosen = rest
         return rounds
+
+    def _first_rows(self, index: I32) -> npt.NDArray[np.intp]:
+        """Where each target stands for the first time, ascending; without sorting, which would cost most of it all."""
+        if len(self._place) <= int(index.max()):
+            self._place = np.zeros(int(index.max()) + 1, np.intp)
+        number = np.arange(len(index))
+        self._place[index[::-1]] = number[::-1]  # of equal targets the one written last stays: the first row
+        return np.flatnonzero(self._place[index] == number)
 
     def _without_repeats(
         self, rows: Rows, index: I32, first: npt.NDArray[np.intp], rest: npt.NDArray[np.intp]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ RTTS = ("rtt_ms", "rtt_min_ms", "rtt_max_ms", "jitter_ms")
 CHUNK = 1 << 20
 NOTHING = -(1 << 62)  # stands for a cell that could not be read
 WORST = 65_535
+MANY_BYTES = 500_000_000
 SETTINGS = "SET threads = 2; SET enable_progress_bar = false; SET TimeZone = 'UTC'"
 
 
@@ -43,8 +45,8 @@ class Rows:
     def __len__(self) -> int:
         return len(self.at_ns)
 
-    def take(self, order: npt.NDArray[Any]) -> "Rows":
-        """Some rows, by index or mask."""
+    def take(self, order: npt.NDArray[Any] | slice) -> "Rows":
+        """Some rows, by index, mask or slice."""
         return Rows(
             self.at_ns[order],
             self.target[order],
@@ -81,8 +83,13 @@ class ObservationSource:
             raise InputProblems.one(str(path), "is not a file" if path.exists() else "cannot be read: no such file")
         if not path.name.endswith((".parquet", ".csv", ".csv.gz")):
             raise InputProblems.one(str(path), "must end in .parquet, .csv or .csv.gz")
-        self._db = duckdb.connect()
+        # Text is read once into a table. A large one lies on disk, which takes longer, so that memory does not grow.
+        large = self._text and path.stat().st_size > (MANY_BYTES // 4 if path.name.endswith(".gz") else MANY_BYTES)
+        self._folder = TemporaryDirectory(prefix="faultline-replay-") if large else None
+        self._db = duckdb.connect(str(Path(self._folder.name) / "rows.duckdb") if self._folder else ":memory:")
         self._db.execute(SETTINGS)
+        if large or not self._text:
+            self._db.execute("SET memory_limit = '512MB'")
         quoted = str(path).replace("'", "''")
         try:
             if self._text:
@@ -114,6 +121,8 @@ class ObservationSource:
 
     def close(self) -> None:
         self._db.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def chunks(self, size: int = CHUNK) -> Iterator[Rows]:
         """The rows in file order. Raises InputProblems at the first one that cannot be read."""
@@ -143,7 +152,7 @@ class ObservationSource:
             f"{self._code('line_id', 'targets', '')} AS target",
             f"{source}::INTEGER AS source",
         ]
-        parts += [f"coalesce(TRY_CAST({name} AS DOUBLE), -1) AS {name}" for name in ("sent", "received")]
+        parts += [f"{self._count(name)} AS {name}" for name in ("sent", "received")]
         # An empty cell is no reply; one that is no number becomes -1, which no time can be.
         parts += [
             f"CASE WHEN {n} IS NULL THEN 'nan'::FLOAT ELSE coalesce(TRY_CAST({n} AS FLOAT), -1) END AS {n}"
@@ -151,6 +160,10 @@ class ObservationSource:
             if n in self._types
         ]
         return ", ".join(parts)
+
+    def _count(self, name: str) -> str:
+        small = self._types[name] in ("UTINYINT", "USMALLINT", "TINYINT", "SMALLINT", "INTEGER")
+        return f"coalesce({name}::INTEGER, -1)" if small else f"coalesce(TRY_CAST({name} AS DOUBLE), -1)"
 
     def _code(self, column: str, kind: str, empty: str) -> str:
         return f"enum_code(coalesce(trim({column}::VARCHAR), '{empty}')::{kind})::INTEGER"
@@ -205,7 +218,9 @@ class ObservationSource:
         if "" in self.ids:
             self._refuse(got["target"] == self.ids.index(""), rows, "line_id", "is empty")
         for name, column in (("sent", sent), ("received", received)):
-            wrong = ~((column >= 0) & (column <= WORST)) | (column != np.floor(column))
+            wrong = ~((column >= 0) & (column <= WORST))
+            if column.dtype.kind == "f":
+                wrong |= column != np.floor(column)
             self._refuse(wrong, rows, name, f"is not a whole number from 0 to {WORST}")
         self._refuse(received > sent, rows, "received", "is more than was sent")
         rtts: dict[str, F32] = {}
