@@ -43,7 +43,10 @@ class AckingClient(aiomqtt.Client):
         tls_context: ssl.SSLContext | None,
         session: Callable[[bool], None],
         deliver: Callable[[Inbound], None],
+        *,
+        clean: bool = False,
     ) -> None:
+        """`clean`: no session is resumed, and none is left behind."""
         v5 = settings.protocol == "5"
         super().__init__(
             address,
@@ -52,8 +55,8 @@ class AckingClient(aiomqtt.Client):
             username=settings.username or None,
             password=password,
             protocol=aiomqtt.ProtocolVersion.V5 if v5 else aiomqtt.ProtocolVersion.V311,
-            clean_start=False if v5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
-            clean_session=None if v5 else False,
+            clean_start=clean if v5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            clean_session=None if v5 else clean,
             properties=_connect_properties(settings) if v5 else None,
             keepalive=settings.keepalive_s,
             timeout=settings.timeout_s,

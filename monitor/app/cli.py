@@ -17,6 +17,7 @@ COMMANDS = {
     "anomalies": "monitor.app.commands.anomalies:anomalies",
     "backup": "monitor.app.commands.backup:backup",
     "check": "monitor.app.commands.check:check",
+    "cpe": "monitor.app.commands.cpe:cpe",
     "demo": "monitor.app.commands.demo:demo",
     "erase": "monitor.app.commands.erase:erase",
     "export": "monitor.app.commands.export:export",
