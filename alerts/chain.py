@@ -8,15 +8,20 @@ import asyncio
 import contextlib
 from datetime import tzinfo
 
+from alerts.beside import Task, Watch, beside
+from alerts.health import ReceiverHealth
 from alerts.message import Writer
 from alerts.receivers import build_receivers
 from alerts.receivers.base import Receiver
 from alerts.settings import AlertSettings
-from alerts.stages import Dedup, Kinds, Pace, Stage
-from alerts.worker import ReceiverHealth, Worker
+from alerts.stages import Dedup, Group, Inhibit, Kinds, Pace, Route, Silenced, Stage, Throttle
+from alerts.surroundings import Outlook
+from alerts.worker import Worker
 from monitor.clock import Clock
 from monitor.metrics import Metrics
 from monitor.store.outbox import Outbox
+from monitor.store.posts import Posts
+from monitor.store.silences import Silences
 
 __all__ = ["AlertChain", "build_chain", "build_stages", "build_writer"]
 
@@ -24,8 +29,10 @@ __all__ = ["AlertChain", "build_chain", "build_stages", "build_writer"]
 class AlertChain:
     """Runs the workers; `nudge` may be called from any thread."""
 
-    def __init__(self, workers: list[Worker]) -> None:
+    def __init__(self, workers: list[Worker], outlook: Outlook) -> None:
         self.workers = workers
+        self.beside: list[Task] = []
+        self._outlook = outlook
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
@@ -35,12 +42,15 @@ class AlertChain:
             async with asyncio.TaskGroup() as group:
                 for worker in self.workers:
                     group.create_task(worker.run(), name=f"alerts-{worker.name}")
+                for task in self.beside:
+                    group.create_task(task.run(), name=f"alerts-{task.name}")
                 await asyncio.Event().wait()  # also without receivers: until cancelled
         finally:
             self._loop = None
 
     def nudge(self) -> None:
         """There may be news in the outbox: look now instead of at the next poll."""
+        self._outlook.forget()
         loop = self._loop
         if loop is None:
             return
@@ -49,7 +59,7 @@ class AlertChain:
                 loop.call_soon_threadsafe(worker.nudge)
 
     def health(self) -> list[ReceiverHealth]:
-        return [worker.health() for worker in self.workers]
+        return [worker.health() for worker in self.workers] + [h for t in self.beside if (h := t.health()) is not None]
 
 
 def build_chain(
@@ -59,24 +69,42 @@ def build_chain(
     clock: Clock,
     zone: tzinfo,
     receivers: list[Receiver] | None = None,
+    watch: Watch | None = None,
 ) -> AlertChain:
-    """`zone`: of the people who read. `receivers`: instead of those of the settings, for tests.
+    """`zone`: of the people who read. `receivers`: instead of those of the settings, for tests. `watch`: what the
+    heartbeat, the lines with an SLA and the digest need of the daemon; without it there are none.
 
     Raises monitor.secret.SecretProblem or ValueError, naming the setting.
     """
     if receivers is None:
         receivers = build_receivers(settings, clock)
     writer = build_writer(settings, zone)
-    stages = build_stages(settings)
-    return AlertChain([Worker(r, outbox, stages, writer, settings, metrics, clock) for r in receivers])
+    stages = build_stages(settings, zone, writer)
+    posts, silences = Posts(outbox.store, outbox), Silences(outbox.store)
+    workers: list[Worker] = []
+
+    def failing() -> dict[str, int]:
+        return {w.name: w.failing_since_ns for w in workers if w.failing_since_ns is not None}
+
+    outlook = Outlook(outbox.store, silences, failing)
+    workers += [Worker(r, outbox, stages, writer, settings, metrics, clock, posts, outlook) for r in receivers]
+    chain = AlertChain(workers, outlook)
+    if watch is not None:
+        chain.beside = beside(settings, outbox, posts, metrics, clock, zone, writer, watch, chain.nudge)
+    return chain
 
 
-def build_stages(settings: AlertSettings) -> list[Stage]:
+def build_stages(settings: AlertSettings, zone: tzinfo, writer: Writer) -> list[Stage]:
     """In the order in which they judge."""
     return [
         Kinds(settings.kinds, settings.min_lines, settings.min_severity),
+        Route(settings, zone, writer.word("escalated")),
+        Inhibit(),
+        Silenced(),
         Dedup(),
+        Group(settings.storm),
         Pace(),
+        Throttle(),
     ]
 
 

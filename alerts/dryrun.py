@@ -1,6 +1,6 @@
 """Try and explain: does every receiver work, and why was an incident told or not.
 
-`test_receivers` sends a message that says nothing has failed. `explain` runs the daemon's own stages over the newest
+`try_receivers` sends a message that says nothing has failed. `explain` runs the daemon's own stages over the newest
 revision without telling anybody, and adds what the outbox knows of earlier ones.
 """
 
@@ -10,10 +10,11 @@ from datetime import tzinfo
 import msgspec
 
 from alerts.chain import build_stages, build_writer
-from alerts.receivers import enabled_kinds
+from alerts.receivers import enabled_receivers
 from alerts.receivers.base import Undelivered
 from alerts.settings import AlertSettings
 from alerts.stages import Moment, item_of
+from alerts.surroundings import NOTHING, Surroundings
 from alerts.told import read_told
 from monitor.clock import Clock, rfc3339
 from monitor.records import Alert, Incident
@@ -43,13 +44,18 @@ class Explained(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-async def test_receivers(settings: AlertSettings, clock: Clock, zone: tzinfo) -> list[TestResult]:
-    """Send a test message to every enabled receiver, one after the other. Raises nothing for one that fails."""
+async def try_receivers(
+    settings: AlertSettings, clock: Clock, zone: tzinfo, only: Sequence[str] = ()
+) -> list[TestResult]:
+    """Send a test message to every enabled receiver (or to those named), one after the other. Raises nothing for one
+    that fails."""
     message = build_writer(settings, zone).test_message(clock.now_ns())
     results = []
-    for name, kind in enabled_kinds(settings).items():
+    for name, enabled in enabled_receivers(settings).items():
+        if only and name not in only:
+            continue
         try:
-            receiver = kind.build(settings, clock)
+            receiver = enabled.build(clock)
         except ValueError as error:  # a secret or a file that cannot be read
             results.append(TestResult(name, False, str(error)))
             continue
@@ -72,15 +78,17 @@ def explain(
     now_ns: int,
     zone: tzinfo,
     whats: Sequence[str] = ("opened",),
+    around: Surroundings = NOTHING,
 ) -> list[Explained]:
     """Which stage does what with `incident` at each enabled receiver, and why.
 
-    `deliveries`: from `Outbox.states(incident_id)`. `whats`: from the incident's history, oldest first.
+    `deliveries`: from `Outbox.states(incident_id)`. `whats`: from the incident's history, oldest first. `around`:
+    silences, planned work and other incidents as they are now. Whether a storm is under way only the daemon knows.
     """
     known = {state.receiver: state for state in deliveries}
     writer = build_writer(settings, zone)
     lines: list[Explained] = []
-    for name, kind in enabled_kinds(settings).items():
+    for name, enabled in enabled_receivers(settings).items():
         state = known.get(name)
         lines.extend(_past(name, state, incident))
         delivery = Delivery(
@@ -92,11 +100,14 @@ def explain(
             reference=state.reference if state else "",
             seen_revision=state.sent_revision if state else 0,
         )
-        moment = Moment(now_ns, name, kind.part(settings).update_s, kind.in_place)
+        moment = Moment(now_ns, name, enabled.update_s, enabled.in_place, around, summaries=enabled.summaries)
         items = [item_of(delivery, writer)]
-        for stage in build_stages(settings):
+        for stage in build_stages(settings, zone, writer):
             judged = stage.judge(items, moment)
             items = judged.survivors
+            if judged.joined:
+                lines.append(Explained(name, stage.name, "joins", "storm", judged.joined[0].post_id))
+                break
             if not judged.stopped:
                 lines.append(Explained(name, stage.name, "passes"))
                 continue
@@ -113,7 +124,10 @@ def _past(name: str, state: DeliveryState | None, incident: Incident) -> list[Ex
     if state is None:
         return [Explained(name, "told", "never sent", detail="the outbox has nothing about it for this receiver")]
     told = read_told(state.reference)
-    if told.handle:
+    if told.group and not told.handle:
+        detail = f"revision {told.revision} of {incident.revision}, {rfc3339(told.at_ns)}; as part of {told.group}"
+        lines = [Explained(name, "told", "in a summary", detail=detail)]
+    elif told.handle:
         handle = ", ".join(f"{key} {value}" for key, value in told.handle.items())
         detail = f"revision {told.revision} of {incident.revision}, {rfc3339(told.at_ns)}; {handle}"
         lines = [Explained(name, "told", "sent", detail=detail)]

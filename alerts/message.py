@@ -28,8 +28,33 @@ class Fact(msgspec.Struct, frozen=True):
     value: str
 
 
+class Machine(msgspec.Struct, frozen=True):
+    """The same incident for machines: codes and numbers, times ns UTC (None: not yet). `kind` may also be `storm`,
+    `digest` and `test`."""
+
+    kind: str
+    status: str
+    severity: str = "indeterminate"
+    scope_kind: str = ""
+    scope: str = ""
+    cause: str = ""
+    what: str = ""
+    confidence: float = 0.0
+    started_ns: int | None = None
+    detected_ns: int | None = None
+    resolved_ns: int | None = None
+    etr_ns: int | None = None
+    lines_down: int = 0
+    lines_affected: int = 0
+    lines_at_risk: int = 0
+    calls: int = 0
+    acked_by: str = ""
+    parent_id: str = ""
+
+
 class Message(msgspec.Struct, frozen=True):
-    """`mark` is a coloured sign for the status; `news` are sentences of what changed since the last telling."""
+    """`mark` is a coloured sign for the status; `news` are sentences of what changed since the last telling.
+    `ack_words`: of the button to acknowledge; empty: there is nothing to acknowledge."""
 
     incident_id: str
     revision: int
@@ -44,6 +69,8 @@ class Message(msgspec.Struct, frozen=True):
     news: tuple[str, ...]
     first: bool
     over: bool
+    machine: Machine
+    ack_words: str = ""
 
     @property
     def digest(self) -> str:
@@ -58,7 +85,7 @@ class Writer:
     def __init__(self, language: str, zone: tzinfo, page_url: str, grew_factor: float) -> None:
         self._language = language
         self._zone = zone
-        self._page_url = page_url.rstrip("/")
+        self.page_url = page_url.rstrip("/")
         self._grew_factor = grew_factor
 
     def news(self, told: Told, alert: Alert) -> tuple[Coded, ...]:
@@ -77,16 +104,18 @@ class Writer:
             incident_id=one_line(incident.incident_id, VALUE_LIMIT),
             revision=incident.revision,
             at_ns=alert.at_ns,
-            mark=_MARKS.get(incident.status, "🔴"),
+            mark=self.mark(incident),
             title=self._title(incident),
             text=clean(" ".join(self.words(coded) for coded in incident.explanation), SENTENCE_LIMIT),
             facts=self._facts(alert),
             url=self._url(incident),
-            open_words=self._word("open_page"),
-            footer=self._word("why_subscribed"),
+            open_words=self.word("open_page"),
+            footer=self.word("why_subscribed"),
             news=tuple(news),
             first=not told.handle,
             over=incident.status is IncidentStatus.RESOLVED,
+            machine=_machine(alert),
+            ack_words=self.word("acknowledge") if _can_be_acked(incident) else "",
         )
 
     def test_message(self, at_ns: int) -> Message:
@@ -96,16 +125,20 @@ class Writer:
             revision=1,
             at_ns=at_ns,
             mark="🔵",
-            title=self._word("test_title"),
-            text=self._word("test_text"),
-            facts=(Fact(self._word("label_started"), self.when(at_ns)),),
-            url=self._page_url,
-            open_words=self._word("open_page"),
-            footer=self._word("why_subscribed"),
+            title=self.word("test_title"),
+            text=self.word("test_text"),
+            facts=(Fact(self.word("label_started"), self.when(at_ns)),),
+            url=self.page_url,
+            open_words=self.word("open_page"),
+            footer=self.word("why_subscribed"),
             news=(),
             first=True,
             over=True,
+            machine=Machine("test", "resolved", started_ns=at_ns, resolved_ns=at_ns),
         )
+
+    def mark(self, incident: Incident) -> str:
+        return _MARKS.get(incident.status, "🔴")
 
     def words(self, coded: Coded) -> str:
         """The sentence; a code without words here must not keep an outage from being told, so it is shown bare."""
@@ -125,35 +158,35 @@ class Writer:
     def scope(self, scope: Scope) -> str:
         if scope.kind is ScopeKind.AREA and scope.name.count(",") == 2:
             lat, lon, radius_km = scope.name.split(",")
-            return self._word("area", centre=one_line(f"{lat}, {lon}", 60), radius_km=one_line(radius_km, 20))
+            return self.word("area", centre=one_line(f"{lat}, {lon}", 60), radius_km=one_line(radius_km, 20))
         if scope.kind is ScopeKind.SOURCE:
-            return self._word("prober", name=one_line(scope.name, VALUE_LIMIT))
+            return self.word("prober", name=one_line(scope.name, VALUE_LIMIT))
         return one_line(scope.name, VALUE_LIMIT)
 
     def _title(self, incident: Incident) -> str:
         over = incident.status is IncidentStatus.RESOLVED
-        lines = self._word("lines_were" if over else "lines_short", **_line_counts(incident))
-        title = f"{self._word(f'kind_{incident.kind}')}: {one_line(self.scope(incident.scope), 80)}"
+        lines = self.word("lines_were" if over else "lines_short", **_line_counts(incident))
+        title = f"{self.word(f'kind_{incident.kind}')}: {one_line(self.scope(incident.scope), 80)}"
         return one_line(f"{title} · {lines}" if incident.lines_affected else title, TITLE_LIMIT)
 
     def _facts(self, alert: Alert) -> tuple[Fact, ...]:
         incident = alert.incident
         facts = [("status", self._status(alert))]
         if incident.status is not IncidentStatus.RESOLVED:
-            facts.append(("severity", self._word(f"severity_{incident.severity}")))
+            facts.append(("severity", self.word(f"severity_{incident.severity}")))
         facts.append(("scope", self.scope(incident.scope)))
         if incident.lines_affected or incident.lines_at_risk:
-            facts.append(("lines", self._word("lines", **_line_counts(incident))))
+            facts.append(("lines", self.word("lines", **_line_counts(incident))))
         facts.append(("started", self.when(incident.started_ns)))
         facts.append(("detected", self.when(incident.detected_ns)))
         if incident.resolved_ns is not None:
             facts.append(("resolved", self.when(incident.resolved_ns)))
         elif incident.etr is not None:
             code = "etr_noc" if incident.etr.source == "noc" else "etr_history"
-            facts.append(("etr", self._word(code, at=self.when(incident.etr.at_ns))))
-        facts.append(("confidence", self._word("ratio", value_ratio=incident.confidence)))
+            facts.append(("etr", self.word(code, at=self.when(incident.etr.at_ns))))
+        facts.append(("confidence", self.word("ratio", value_ratio=incident.confidence)))
         if incident.runner_up is not None and incident.runner_up_confidence >= 0.05:
-            ratio = self._word("ratio", value_ratio=incident.runner_up_confidence)
+            ratio = self.word("ratio", value_ratio=incident.runner_up_confidence)
             facts.append(("runner_up", f"{self.scope(incident.runner_up)} ({ratio})"))
         if incident.calls:
             facts.append(("calls", str(incident.calls)))
@@ -164,24 +197,52 @@ class Writer:
             facts.append(("parent", incident.parent_id))
         facts.extend(("note", f"{one_line(n.by, 60)}: {n.text}") for n in incident.notes[-NOTES_SHOWN:])
         facts.append(("incident", incident.incident_id))
-        return tuple(Fact(self._word(f"label_{name}"), one_line(value, VALUE_LIMIT)) for name, value in facts)
+        return tuple(Fact(self.word(f"label_{name}"), one_line(value, VALUE_LIMIT)) for name, value in facts)
 
     def _status(self, alert: Alert) -> str:
         incident = alert.incident
         over = incident.status is IncidentStatus.RESOLVED
         name = alert.what if over and alert.what in ("withdrawn", "merged") else str(incident.status)
-        status = self._word(f"status_{name}")
+        status = self.word(f"status_{name}")
         if incident.reopened and not over:
-            status += f" ({self._word('reopened', times=incident.reopened)})"
+            status += f" ({self.word('reopened', times=incident.reopened)})"
         return status
 
     def _url(self, incident: Incident) -> str:
         # The page is one document; which incident it shows stands behind the #, which never reaches a log.
         name = quote(incident.incident_id, safe="", errors="replace")
-        return f"{self._page_url}/#incident={name}" if self._page_url else ""
+        return f"{self.page_url}/#incident={name}" if self.page_url else ""
 
-    def _word(self, name: str, /, **params: str | int | float) -> str:
+    def word(self, name: str, /, **params: str | int | float) -> str:
         return self.words(Coded(f"alert_{name}", params))
+
+
+def _can_be_acked(incident: Incident) -> bool:
+    return incident.status is not IncidentStatus.RESOLVED and not incident.acked_by
+
+
+def _machine(alert: Alert) -> Machine:
+    i = alert.incident
+    return Machine(
+        kind=i.kind,
+        status=i.status,
+        severity=i.severity,
+        scope_kind=i.scope.kind,
+        scope=one_line(i.scope.name, VALUE_LIMIT),
+        cause=one_line(i.cause, 100),
+        what=alert.what,
+        confidence=i.confidence,
+        started_ns=i.started_ns,
+        detected_ns=i.detected_ns,
+        resolved_ns=i.resolved_ns,
+        etr_ns=i.etr.at_ns if i.etr is not None else None,
+        lines_down=i.lines_down,
+        lines_affected=i.lines_affected,
+        lines_at_risk=i.lines_at_risk,
+        calls=i.calls,
+        acked_by=one_line(i.acked_by, 100),
+        parent_id=one_line(i.parent_id, VALUE_LIMIT),
+    )
 
 
 def _line_counts(incident: Incident) -> dict[str, str | int | float]:

@@ -11,12 +11,14 @@ import msgspec
 
 from monitor.records import Alert, Coded, Incident, IncidentStatus
 
+REOPENED_KEPT = 4
 GREW_LINES = 10  # growth of fewer lines is never news of its own
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     """`handle` is the receiver's own; empty: never told. `lines`: affected lines when growth was last news.
-    `digest`: of the message as it was shown."""
+    `digest`: of the message as it was shown. `group`: the storm's summary that speaks of it, when it has no message of
+    its own. `reopened_ns`: when the last few reopenings were told."""
 
     handle: dict[str, str] = {}
     revision: int = 0
@@ -29,6 +31,8 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     etr_ns: int = 0
     recovering_said: bool = False
     digest: str = ""
+    group: str = ""
+    reopened_ns: tuple[int, ...] = ()
 
     def encode(self) -> str:
         return msgspec.json.encode(self).decode()
@@ -64,7 +68,14 @@ def tell(told: Told, alert: Alert, handle: Mapping[str, str], digest: str, news:
         etr_ns=_promised_ns(incident),
         recovering_said=recovering,
         digest=digest,
+        reopened_ns=(*told.reopened_ns, at_ns)[-REOPENED_KEPT:] if "alert_news_reopened" in codes else told.reopened_ns,
     )
+
+
+def tell_in_group(told: Told, alert: Alert, digest: str, group: str, at_ns: int) -> Told:
+    """What stands in the store once the storm's summary speaks of `alert`."""
+    made = tell(told, alert, {}, digest, (), at_ns)
+    return msgspec.structs.replace(made, group=group, lines=alert.incident.lines_affected)
 
 
 def news_of(

@@ -53,6 +53,21 @@ class Receiver(Protocol):
         ...
 
     @property
+    def most_per_hour(self) -> int:
+        """New messages an hour; 0: no limit."""
+        ...
+
+    @property
+    def summaries(self) -> bool:
+        """True: a storm comes as one summary; False: machines want every incident."""
+        ...
+
+    @property
+    def repeat_s(self) -> float:
+        """What is open must be said again so often, or the receiver takes it for over; 0: never."""
+        ...
+
+    @property
     def pacer(self) -> "Pacer": ...
 
     async def send(self, message: Message, handle: Mapping[str, str]) -> Mapping[str, str]:
@@ -74,6 +89,7 @@ class Pacer:
 
     def __init__(self, clock: Clock, interval_s: float) -> None:
         self._clock = clock
+        self.interval_s = interval_s
         self._interval_ns = int(interval_s * NS)
         self._free_ns = 0
         self._turn = asyncio.Lock()

@@ -26,11 +26,14 @@ Replies = Mapping[str, tuple[int, str]]
 
 
 class EmailReceiver:
-    name = "email"
     in_place = False
+    summaries = True
+    repeat_s = 0.0
 
-    def __init__(self, settings: EmailSettings, clock: Clock) -> None:
+    def __init__(self, settings: EmailSettings, clock: Clock, name: str = "email") -> None:
         """Raises SecretProblem when the password, ValueError when ca_file cannot be read."""
+        self.name = name
+        self.most_per_hour = settings.most_per_hour
         self._settings = settings
         self.update_s = settings.update_s
         self.pacer = Pacer(clock, settings.interval_s)

@@ -7,6 +7,7 @@ The order of calls (message, then thread) makes doing it again after a crash har
 
 import http.client
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,8 +17,9 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse
 
 from alerts.message import Message
-from alerts.receivers.base import Deferred, Later, Pacer, Refused, Unreachable
+from alerts.receivers.base import Deferred, Later, Pacer, Refused, Undelivered, Unreachable
 from alerts.receivers.slack_blocks import fallback, message_blocks, thread_blocks, thread_fallback
+from alerts.receivers.slack_webhook import IncomingWebhook
 from alerts.receivers.threads import BlockingCalls
 from alerts.settings import SlackSettings
 from alerts.text import one_line
@@ -51,17 +53,24 @@ RETRY_AFTER_MOST_S = 900.0
 
 
 class SlackReceiver:
-    name = "slack"
     in_place = True
+    summaries = True
+    repeat_s = 0.0
 
-    def __init__(self, settings: SlackSettings, clock: Clock) -> None:
-        """Raises SecretProblem when the token cannot be read."""
+    def __init__(self, settings: SlackSettings, clock: Clock, name: str = "slack") -> None:
+        """Raises SecretProblem when a secret cannot be read."""
+        self.name = name
+        self.most_per_hour = settings.most_per_hour
         self._settings = settings
         self.update_s = settings.update_s
         self.pacer = Pacer(clock, settings.interval_s)
         self._calls = BlockingCalls("slack")
+        token = read_secret(settings, "token", "alerts.slack")
+        self._with_button = bool(settings.signing_secret_file or settings.signing_secret_env)
+        webhook = read_secret(settings, "webhook", "alerts.slack")
+        self._fallback = IncomingWebhook(webhook, settings, alone=token is None) if webhook else None
         self._client = WebClient(
-            token=read_secret(settings, "token", "alerts.slack"),
+            token=token,
             base_url=settings.base_url,
             timeout=max(1, round(settings.timeout_s)),
             retry_handlers=[],
@@ -69,7 +78,23 @@ class SlackReceiver:
         )
 
     async def send(self, message: Message, handle: Mapping[str, str]) -> Mapping[str, str]:
-        if not handle.get("ts"):
+        fallback = self._fallback
+        if fallback is not None and (fallback.alone or handle.get("webhook")):
+            await self.pacer.turn()
+            return await fallback.send(message, handle)
+        try:
+            return await self._send(message, handle)
+        except NotTaken as error:
+            # Only what Slack has certainly not taken: after silence the message may be out all the same.
+            if fallback is None or handle.get("ts"):
+                raise
+            try:
+                return await fallback.send(message, handle)
+            except Undelivered as worse:
+                raise Unreachable(f"{error}; and the incoming webhook: {worse}") from None
+
+    async def _send(self, message: Message, handle: Mapping[str, str]) -> Mapping[str, str]:
+        if not (handle.get("ts") and handle.get("channel")):
             return await self._post(message)
         try:
             await self._call(
@@ -91,6 +116,8 @@ class SlackReceiver:
         return handle
 
     async def check(self) -> None:
+        if self._fallback is not None and self._fallback.alone:
+            return await self._fallback.check()
         try:
             await self._once(lambda: self._client.auth_test())
         except (_LostMessage, _BadContent) as error:
@@ -117,7 +144,7 @@ class SlackReceiver:
         return {"channel": channel, "ts": ts}
 
     def _body(self, message: Message) -> dict[str, Any]:
-        return {"text": fallback(message), "blocks": message_blocks(message)}
+        return {"text": fallback(message), "blocks": message_blocks(message, self._with_button)}
 
     async def _call(self, call: Callable[[dict[str, Any]], SlackResponse], body: dict[str, Any]) -> SlackResponse:
         """One call at its turn; a layout that Slack refuses is sent once more as bare text."""
@@ -138,7 +165,18 @@ class SlackReceiver:
             raise _meaning(error.response, self._settings.base_url) from None
         except (TimeoutError, OSError, http.client.HTTPException, ssl.SSLError, SlackClientError, ValueError) as error:
             what = one_line(f"{type(error).__name__} {error}", 200)
-            raise Unreachable(f"{self._settings.base_url} cannot be reached ({what})") from None
+            text = f"{self._settings.base_url} cannot be reached ({what})"
+            raise (NotTaken if _never_sent(error) else Unreachable)(text) from None
+
+
+def _never_sent(error: BaseException) -> bool:
+    """No connection was made, so nothing can have been taken."""
+    reason = getattr(error, "reason", error)
+    return isinstance(reason, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError)
+
+
+class NotTaken(Unreachable):
+    """Unreachable, and certainly not posted."""
 
 
 class _LostMessage(Exception):
@@ -163,11 +201,11 @@ def _meaning(answer: Any, base_url: str) -> Exception:
     if code in _CONTENT:
         return _BadContent(code)
     if code in _SET_UP:
-        return Unreachable(f"{base_url} answers {code}: {_SET_UP[code]}")
+        return NotTaken(f"{base_url} answers {code}: {_SET_UP[code]}")
     if status >= 500 or code in ("internal_error", "fatal_error", "service_unavailable", "request_timeout"):
         return Unreachable(f"{base_url} answers {code} (HTTP {status})")
     if status in (401, 403, 404, 405, 407) or 300 <= status < 400:
-        return Unreachable(f"{base_url} answers HTTP {status}: is base_url right?")
+        return NotTaken(f"{base_url} answers HTTP {status}: is base_url right?")
     if status == 200 and (not isinstance(data, dict) or code.startswith("Received a response in a non-JSON")):
         return Unreachable(f"{base_url} answers, but not as Slack does: is base_url right?")
     return Deferred(f"Slack answers {code} (HTTP {status})")

@@ -16,11 +16,14 @@ FALLBACK_LIMIT = 3000
 FACTS_A_SECTION = 5  # each is two fields, and a section holds ten
 FACTS_LIMIT = 25
 VALUE_LIMIT = 2000
+BUTTON_LIMIT = 75
+ACK_ACTION = "faultline_ack"
 
 Block = dict[str, Any]
 
 
-def message_blocks(message: Message) -> list[Block]:
+def message_blocks(message: Message, with_button: bool = False) -> list[Block]:
+    """`with_button`: offer to acknowledge, where there is something to acknowledge."""
     blocks: list[Block] = [{"type": "header", "text": _plain(f"{message.mark} {message.title}", HEADER_LIMIT)}]
     if message.text:
         blocks.append({"type": "section", "text": _plain(message.text, SECTION_LIMIT)})
@@ -28,7 +31,17 @@ def message_blocks(message: Message) -> list[Block]:
     for start in range(0, len(facts), FACTS_A_SECTION):
         part = facts[start : start + FACTS_A_SECTION]
         blocks.append({"type": "section", "fields": [field for fact in part for field in _fields(fact)]})
-    if message.url:
+    buttons: list[Block] = []
+    if with_button and message.ack_words:
+        text = _plain(message.ack_words, BUTTON_LIMIT)
+        ack = {"type": "button", "action_id": ACK_ACTION, "text": text, "style": "primary"}
+        buttons.append({**ack, "value": cut(message.incident_id, VALUE_LIMIT)})
+    if buttons and message.url:
+        text = _plain(message.open_words, BUTTON_LIMIT)
+        buttons.append({"type": "button", "action_id": "faultline_open", "text": text, "url": message.url})
+    if buttons:
+        blocks.append({"type": "actions", "elements": buttons})
+    elif message.url:
         link = f"<{mrkdwn(message.url).replace('|', '%7C')}|{mrkdwn(message.open_words)}>"
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": link}]})
     return blocks

@@ -12,7 +12,7 @@ from monitor.api import page, problems
 from monitor.api.auth import Gate
 from monitor.api.context import Api
 from monitor.api.middleware import Wrapper
-from monitor.api.routes import access, admin, calls, events, incidents, lines, lookup, session, system
+from monitor.api.routes import access, admin, calls, events, incidents, lines, lookup, session, silences, slack, system
 from monitor.api.services import Services
 
 DESCRIPTION = """What is wrong with a line, which element failed, and who was told.
@@ -51,9 +51,11 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.api = api
     problems.install(app)
-    for module in (lookup, lines, incidents, calls, events, admin, access, session):
+    for module in (lookup, lines, incidents, calls, events, silences, admin, access, session):
         app.include_router(module.routes(api))
     app.include_router(system.routes(api, app))
+    if services.slack is not None:
+        app.include_router(slack.routes(api, services.slack))
     page.install(app, services)
     settings = services.settings
     app.add_middleware(Gate, authenticator=api.auth, metrics_open=settings.metrics_open)

@@ -37,6 +37,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "incidents.act": frozenset({"noc", "admin"}),
     "maintenance": PEOPLE,
     "maintenance.act": frozenset({"noc", "admin"}),
+    "silences": PEOPLE,
+    "silences.act": frozenset({"noc", "admin"}),
     "calls": PEOPLE,
     "calls.export": frozenset({"lead", "admin"}),
     "events": frozenset({"probe", "admin"}),
@@ -50,7 +52,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "metrics": frozenset({"noc", "admin", "probe"}),
     "health": frozenset({"noc", "admin", "probe"}),
 }
-OPEN = frozenset({"/", "/healthz", "/readyz", "/favicon.ico"})
+# /hooks/slack has a signature of its own.
+OPEN = frozenset({"/", "/healthz", "/readyz", "/favicon.ico", "/hooks/slack"})
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 

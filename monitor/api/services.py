@@ -18,6 +18,22 @@ from monitor.store.samples import SampleStore
 from monitor.store.state import StateStore
 
 
+@dataclass(frozen=True, slots=True)
+class SlackButtons:
+    """`secret`: the app's signing secret. `users`: Slack user ids that may acknowledge; empty: all."""
+
+    secret: str
+    users: frozenset[str] = frozenset()
+
+
+def _no_line(_: str, __: str) -> bool:
+    return False
+
+
+def _no_news() -> None:
+    return None
+
+
 def _nothing(_: Sequence[int]) -> None:
     return None
 
@@ -28,7 +44,10 @@ def _no_health() -> Sequence[Health]:
 
 @dataclass(slots=True)
 class Services:
-    """`submit` returns once the event is in the journal, and raises monitor.bus.IntakeFull.
+    """`alerts_changed()`: what the alerts must know has changed beside the engine. `acknowledge_line(incident_id, by)`
+    takes the alert of a single line with an SLA, if it is one. `slack`: None without buttons.
+
+    `submit` returns once the event is in the journal, and raises monitor.bus.IntakeFull.
 
     `request_probe(rows)` asks for a live probe of inventory rows now and never blocks; `ready()` says whether the
     engine runs; `zone` is where the people are, `source` the name of this daemon.
@@ -49,3 +68,6 @@ class Services:
     zone: tzinfo = UTC
     source: str = "default"
     version: str = ""
+    slack: SlackButtons | None = None
+    acknowledge_line: Callable[[str, str], bool] = _no_line
+    alerts_changed: Callable[[], None] = _no_news

@@ -7,12 +7,13 @@ import asyncio
 import os
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from monitor.app import secrets
 from monitor.app.settings import Settings
 from monitor.clock import SystemClock
 from monitor.inventory import Bindings, Observability
+from monitor.metrics import Metrics
 from monitor.secret import SecretProblem
 
 
@@ -119,11 +120,15 @@ async def check_broker(settings: Settings) -> list[Checked]:
 
 
 async def check_receivers(settings: Settings) -> list[Checked]:
+    from alerts.heartbeat import Heartbeat
     from alerts.receivers import build_receivers
     from alerts.receivers.base import Undelivered
 
+    clock = SystemClock()
     try:
-        receivers = build_receivers(settings.alerts, SystemClock())
+        receivers: list[Any] = [*build_receivers(settings.alerts, clock)]
+        if settings.alerts.heartbeat.enabled:
+            receivers.append(Heartbeat(settings.alerts.heartbeat, lambda: False, Metrics(), clock))
     except (ValueError, SecretProblem) as error:
         return [Checked("alerts", False, str(error))]
     results = []
@@ -133,10 +138,20 @@ async def check_receivers(settings: Settings) -> list[Checked]:
         except Undelivered as error:
             results.append(Checked(receiver.name, False, str(error)))
         else:
-            results.append(Checked(receiver.name, True, "would take messages"))
+            results.append(Checked(receiver.name, True, _would_take(receiver.name)))
         finally:
-            await receiver.close()
+            if receiver.name != "heartbeat":
+                await receiver.close()
     return results
+
+
+def _would_take(name: str) -> str:
+    """What a check can find out without telling anybody."""
+    if name.startswith("apprise:"):
+        return "its address is one that Apprise knows (only `faultline alerts test` tries more)"
+    if name == "heartbeat" or name.startswith("webhook:"):
+        return "takes connections"
+    return "would take messages"
 
 
 def check_icmp(settings: Settings) -> list[Checked]:

@@ -15,11 +15,14 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from alerts.beside import Watch
 from alerts.chain import build_chain
+from alerts.sla import acknowledge
 from collectors.base import Collector, CollectorContext, Health, Prober
 from collectors.registry import COLLECTORS, build
 from monitor import __version__
 from monitor.api import Services, create_app, listen, serve
+from monitor.api.services import SlackButtons
 from monitor.app import inventory_files
 from monitor.app.core import Hooks
 from monitor.app.notify import notify, watchdog_interval_s
@@ -31,6 +34,7 @@ from monitor.clock import NS, Clock, SystemClock
 from monitor.inventory import InputProblems, Inventory
 from monitor.metrics import Metrics
 from monitor.records import Change, ProbeRequest, RequestReason
+from monitor.secret import read_secret
 from monitor.store.outbox import Outbox
 
 log = logging.getLogger("faultline")
@@ -76,7 +80,9 @@ class Daemon:
         self.collectors: list[Collector] = [build(name, getattr(settings, name), context) for name in enabled]
         self.probers = [collector for collector in self.collectors if isinstance(collector, Prober)]
         zone = ZoneInfo(settings.daemon.zone)
-        self.chain = build_chain(settings.alerts, Outbox(self.parts.state), self.metrics, clock, zone)
+        outbox = Outbox(self.parts.state)
+        watch = Watch(alive=self._ready, view=lambda: core.view, inventory=lambda: core.inventory)
+        self.chain = build_chain(settings.alerts, outbox, self.metrics, clock, zone, watch=watch)
         self.services = Services(
             view=lambda: core.view,
             inventory=lambda: core.inventory,
@@ -89,10 +95,13 @@ class Daemon:
             samples=self.parts.samples,
             request_probe=self._probe_lines,
             health=self._health,
-            ready=lambda: self._thread.is_alive() and not self._stuck(),
+            ready=self._ready,
             zone=zone,
             source=settings.daemon.source,
             version=__version__,
+            slack=_slack_buttons(settings),
+            acknowledge_line=lambda incident_id, by: acknowledge(outbox, incident_id, by, clock.now_ns()),
+            alerts_changed=self.chain.nudge,
         )
         self._stopping = asyncio.Event()
         self._failure: BaseException | None = None
@@ -163,6 +172,9 @@ class Daemon:
                 notify("WATCHDOG=1")
             await asyncio.sleep(interval_s)
         await asyncio.Event().wait()
+
+    def _ready(self) -> bool:
+        return self._thread.is_alive() and not self._stuck()
 
     def _stuck(self) -> bool:
         stepped = self.core.stepped_ns
@@ -240,3 +252,10 @@ class Daemon:
         newer = inventory_files.load(self.settings.inventory, self.core.inventory.generation + 1)
         inventory_files.keep_copy(self.settings.inventory, mark, self.parts.copies)
         return newer, mark
+
+
+def _slack_buttons(settings: Settings) -> SlackButtons | None:
+    """Raises SecretProblem."""
+    slack = settings.alerts.slack
+    secret = read_secret(slack, "signing_secret", "alerts.slack") if slack.enabled else None
+    return SlackButtons(secret, frozenset(slack.ack_users)) if secret else None

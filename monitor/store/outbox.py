@@ -71,7 +71,7 @@ class DeliveryState(msgspec.Struct, frozen=True):
 
 class Outbox:
     def __init__(self, store: StateStore) -> None:
-        self._store = store
+        self.store = self._store = store
         self._known: set[str] = set()
 
     def pending(self, receiver: str, now_ns: int, limit: int = 100) -> list[Delivery]:
@@ -147,6 +147,71 @@ class Outbox:
         """Given up: trying again cannot help. Shown in `dead_letters`; a newer revision is tried again."""
         given_up = {"dead": True, "last_error": error[:MAX_ERROR]}
         self._write(delivery, settled_revision=delivery.revision, **{**_FRESH, **given_up})
+
+    def settle(self, connection: Connection, delivery: Delivery, reference: str) -> None:
+        """As `sent`, inside the caller's transaction: the receiver is told of it by another message."""
+        row = {"sent_revision": delivery.revision, "settled_revision": delivery.revision, "reference": reference}
+        self._put(connection, delivery, {**row, **_FRESH})
+
+    def put(self, what: str, incident: Incident) -> bool:
+        """A letter that the engine did not write (a single line with an SLA). False when this revision is there."""
+        row = {
+            "incident_id": incident.incident_id,
+            "revision": incident.revision,
+            "at_ns": incident.updated_ns,
+            "what": what,
+            "status": incident.status.value,
+            "body": msgspec.json.encode(incident),
+        }
+        with self._store.write() as connection:
+            return bool(connection.execute(self._store.insert_new(t.outbox), row).rowcount)
+
+    def newest(self, incident_id: str) -> Incident | None:
+        """The last state of an incident that stands in the outbox."""
+        o = t.outbox.c
+        query = select(o.body).where(o.incident_id == incident_id).order_by(o.revision.desc()).limit(1)
+        with self._store.read() as connection:
+            body = connection.scalar(query)
+        return _incident.decode(body) if body is not None else None
+
+    def unresolved(self, prefix: str) -> list[Incident]:
+        """Newest states of those whose id begins so and that are not over."""
+        o = t.outbox.c
+        newest = select(o.incident_id, func.max(o.revision).label("revision")).group_by(o.incident_id)
+        newest = newest.where(o.incident_id >= prefix, o.incident_id < f"{prefix}\U0010ffff")
+        n = newest.subquery()
+        query = select(o.body).join(n, and_(n.c.incident_id == o.incident_id, n.c.revision == o.revision))
+        with self._store.read() as connection:
+            found = [_incident.decode(body) for body in connection.scalars(query)]
+        return [incident for incident in found if incident.status is not IncidentStatus.RESOLVED]
+
+    def told_since(self, receiver: str, since_ns: int) -> list[int]:
+        """About when this receiver was sent something: the last note of each incident it was told of."""
+        d = t.deliveries.c
+        query = select(d.changed_ns).where(d.receiver == receiver, d.sent_revision > 0, d.changed_ns >= since_ns)
+        with self._store.read() as connection:
+            return list(connection.scalars(query.order_by(d.changed_ns)))
+
+    def told_open(self, receiver: str) -> list[Delivery]:
+        """Every unresolved incident that this receiver was sent and has no news of, to be said again."""
+        o, d = t.outbox.c, t.deliveries.c
+        newest = select(o.incident_id, func.max(o.revision).label("revision")).group_by(o.incident_id).subquery()
+        query = (
+            select(o.at_ns, o.what, o.body, d.reference, d.sent_revision)
+            .join(newest, and_(newest.c.incident_id == o.incident_id, newest.c.revision == o.revision))
+            .join(t.deliveries, and_(d.incident_id == o.incident_id, d.receiver == receiver))
+            .where(d.sent_revision == o.revision, o.status != IncidentStatus.RESOLVED.value)
+        )
+        with self._store.read() as connection:
+            rows = connection.execute(query).all()
+        made = []
+        for at_ns, what, body, reference, sent in rows:
+            incident = _incident.decode(body)
+            alert = Alert(f"{incident.incident_id}#{incident.revision}", at_ns, what, incident)
+            made.append(
+                Delivery(receiver, incident.incident_id, incident.revision, alert, (what,), reference or "", sent)
+            )
+        return made
 
     def dead_letters(self) -> list[DeadLetter]:
         d = t.deliveries.c
@@ -272,13 +337,16 @@ class Outbox:
             connection.execute(update(t.receivers).where(*mine).values(settled_id=outbox_id))
 
     def _write(self, delivery: Delivery, **values: Any) -> None:
+        with self._store.write() as connection:
+            self._put(connection, delivery, values)
+
+    def _put(self, connection: Connection, delivery: Delivery, values: dict[str, Any]) -> None:
         key = {"receiver": delivery.receiver, "incident_id": delivery.incident_id}
         d = t.deliveries.c
         row = {**values, "changed_ns": self._store.now_ns()}
-        with self._store.write() as connection:
-            mine = (d.receiver == delivery.receiver, d.incident_id == delivery.incident_id)
-            if not connection.execute(update(t.deliveries).where(*mine).values(row)).rowcount:
-                connection.execute(insert(t.deliveries), {**key, **row})
+        mine = (d.receiver == delivery.receiver, d.incident_id == delivery.incident_id)
+        if not connection.execute(update(t.deliveries).where(*mine).values(row)).rowcount:
+            connection.execute(insert(t.deliveries), {**key, **row})
 
 
 _FRESH: dict[str, Any] = {

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 
 metadata = MetaData()
 _serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -218,4 +218,51 @@ calls = Table(
     Index("ix_calls_incident", "incident_id"),
     Index("ix_calls_request", "request_id", unique=True),
     sqlite_autoincrement=True,
+)
+
+# Who need not be told of what, until when. `scope_kind`: element, group, line, source, incident or all.
+silences = Table(
+    "silences",
+    metadata,
+    Column("silence_id", String, primary_key=True),
+    Column("scope_kind", String, nullable=False),
+    Column("scope_name", String, nullable=False),
+    Column("starts_ns", BigInteger, nullable=False),
+    Column("ends_ns", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("ended_ns", BigInteger),
+    Column("ended_by", String, nullable=False, default=""),
+    Index("ix_silences_ends", "ends_ns"),
+)
+
+# Messages that are not one incident's: summaries of a storm (written from their members when they are sent) and digests
+# (`body` is the message). Pending while `revision` > `sent_revision`.
+alert_posts = Table(
+    "alert_posts",
+    metadata,
+    Column("receiver", String, primary_key=True),
+    Column("post_id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("sent_revision", Integer, nullable=False, default=0),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("joined_ns", BigInteger, nullable=False),  # when the last incident joined
+    Column("closed", Boolean, nullable=False, default=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("reference", Text, nullable=False, default=""),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_ns", BigInteger, nullable=False, default=0),
+    Column("last_error", Text, nullable=False, default=""),
+)
+
+# The incidents that a storm's summary speaks of, instead of messages of their own.
+alert_members = Table(
+    "alert_members",
+    metadata,
+    Column("receiver", String, primary_key=True),
+    Column("post_id", String, primary_key=True),
+    Column("incident_id", String, primary_key=True),
+    Column("joined_ns", BigInteger, nullable=False),
 )

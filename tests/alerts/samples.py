@@ -66,6 +66,9 @@ class Keeper:
         self.name = name
         self.update_s = update_s
         self.in_place = True
+        self.summaries = True
+        self.most_per_hour = 0
+        self.repeat_s = 0.0
         self.pacer = Pacer(clock, interval_s)
         self.told: list[tuple[int, Message, bool]] = []  # when, what, whether it was new
         self.errors: list[Exception | None] = []

@@ -10,14 +10,26 @@ import pytest
 
 from alerts.chain import build_writer
 from alerts.message import Message
-from alerts.receivers import RECEIVERS
+from alerts.receivers import KINDS
+from alerts.receivers.alertmanager import AlertmanagerReceiver
+from alerts.receivers.apprise import AppriseReceiver
 from alerts.receivers.base import Receiver, Unreachable
 from alerts.receivers.email import EmailReceiver
 from alerts.receivers.slack import SlackReceiver
-from alerts.settings import AlertSettings, EmailSettings, SlackSettings
+from alerts.receivers.webhook import WebhookReceiver
+from alerts.settings import (
+    AlertmanagerSettings,
+    AlertSettings,
+    AppriseSettings,
+    EmailSettings,
+    SlackSettings,
+    WebhookSettings,
+)
 from alerts.told import Told
 from monitor.clock import SystemClock
 from monitor.records import Alert, Coded, IncidentStatus, Note, Scope, ScopeKind
+from tests.alerts.alertmanager import Alertmanager
+from tests.alerts.http_server import HttpServer
 from tests.alerts.samples import START_NS, ZONE, incident
 from tests.alerts.slack_server import TOKEN, SlackServer
 from tests.alerts.smtp_server import SmtpServer
@@ -29,6 +41,8 @@ class Case(NamedTuple):
     receiver: Receiver
     new_messages: Callable[[], int]
     at_port: Callable[[int], Receiver]
+    place: Callable[[int], str] = str  # how its messages name that port, where it says it
+    can_check: bool = True  # whether trying without telling finds out that nobody is there
 
 
 def _slack(folder: Path) -> Iterator[Case]:
@@ -57,10 +71,46 @@ def _email(folder: Path) -> Iterator[Case]:
     server.close()
 
 
-CASES = {"slack": _slack, "email": _email}
+def _webhook(folder: Path) -> Iterator[Case]:
+    server = HttpServer()
+    (folder / "secret").write_text("s3cret")
+
+    def made(port: int) -> Receiver:
+        settings = {"secret_file": str(folder / "secret"), "allow_networks": ("127.0.0.0/8",), "timeout_s": 1.0}
+        return WebhookReceiver(
+            WebhookSettings("x", f"http://127.0.0.1:{port}/in", **settings), SystemClock(), "webhook:x"
+        )
+
+    yield Case(made(server.port), lambda: sum(one.json()["first"] for one in server.taken), made, lambda _: "webhook x")
+    server.close()
 
 
-@pytest.fixture(params=sorted(RECEIVERS))
+def _alertmanager(folder: Path) -> Iterator[Case]:
+    server = Alertmanager(folder)
+
+    def made(port: int) -> Receiver:
+        settings = AlertmanagerSettings(enabled=True, urls=(f"http://127.0.0.1:{port}",), timeout_s=2.0)
+        return AlertmanagerReceiver(settings, SystemClock())
+
+    yield Case(made(server.port), lambda: len(server.ever()), made)
+    server.close()
+
+
+def _apprise(folder: Path) -> Iterator[Case]:
+    server = HttpServer()
+
+    def made(port: int) -> Receiver:
+        (folder / "url").write_text(f"json://127.0.0.1:{port}/?rto=1&cto=1")
+        return AppriseReceiver(AppriseSettings("x", str(folder / "url"), timeout_s=3.0), SystemClock(), "apprise:x")
+
+    yield Case(made(server.port), lambda: 1 if server.taken else 0, made, lambda _: "x .json", False)
+    server.close()
+
+
+CASES = {"slack": _slack, "email": _email, "webhook": _webhook, "alertmanager": _alertmanager, "apprise": _apprise}
+
+
+@pytest.fixture(params=sorted(KINDS))
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     yield from CASES[request.param](tmp_path)
 
@@ -107,10 +157,11 @@ async def test_absent_and_silent_servers(case: Case) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         async with asyncio.timeout(20):
-            with pytest.raises(Unreachable, match=str(port)):
+            with pytest.raises(Unreachable, match=case.place(port)):
                 await case.at_port(port).send(message(Told()), {})
-    with pytest.raises(Unreachable, match=str(port)):
-        await case.at_port(port).check()
+    if case.can_check:
+        with pytest.raises(Unreachable, match=case.place(port)):
+            await case.at_port(port).check()
 
 
 async def test_a_foreign_handle_does_no_harm(case: Case) -> None:

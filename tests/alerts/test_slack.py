@@ -136,7 +136,7 @@ async def test_failures_are_named(
     slack.script.append(planned)
     with pytest.raises(kind) as caught:
         await out.send(message(), {})
-    assert type(caught.value) is kind
+    assert isinstance(caught.value, kind)
     assert says in str(caught.value)
     assert TOKEN not in str(caught.value)
     if isinstance(caught.value, Later):

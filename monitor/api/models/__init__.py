@@ -43,7 +43,18 @@ from monitor.api.models.incidents import (
 )
 from monitor.api.models.lines import ElementChild, ElementList, ElementOut, HistoryOut, LineOut, ProbeOut
 from monitor.api.models.lookup import CandidateOut, IncidentBrief, LineCard, Live, LookupIn, LookupOut, VerdictOut
-from monitor.api.models.work import EventIn, EventsOut, MaintenanceIn, MaintenanceList, MaintenanceOut, ScopeIn
+from monitor.api.models.work import (
+    EventIn,
+    EventsOut,
+    MaintenanceIn,
+    MaintenanceList,
+    MaintenanceOut,
+    ScopeIn,
+    SilenceIn,
+    SilenceList,
+    SilenceOut,
+    SilenceScopeIn,
+)
 
 __all__ = [
     "Accepted",
@@ -101,6 +112,10 @@ __all__ = [
     "ScopeOut",
     "SessionIn",
     "SessionOut",
+    "SilenceIn",
+    "SilenceList",
+    "SilenceOut",
+    "SilenceScopeIn",
     "Text",
     "Time",
     "UserChange",

@@ -34,6 +34,37 @@ class MaintenanceList(Output):
     items: list[MaintenanceOut]
 
 
+class SilenceScopeIn(Input):
+    """`all` has no name; a line is one whose own alert (with an SLA) is meant."""
+
+    kind: Literal["element", "group", "line", "source", "incident", "all"]
+    name: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class SilenceIn(Input):
+    """`starts_at` left out: now."""
+
+    scope: SilenceScopeIn
+    starts_at: Time | None = None
+    ends_at: Time
+    reason: Text = ""
+
+
+class SilenceOut(Output):
+    silence_id: str
+    scope: SilenceScopeIn
+    starts_at: Time
+    ends_at: Time
+    reason: str
+    by: str
+    active: bool
+    ended_by: str
+
+
+class SilenceList(Output):
+    items: list[SilenceOut]
+
+
 class EventIn(Input):
     """One row of events.csv."""
 
