@@ -13,8 +13,9 @@ import msgspec
 
 from monitor.clock import Clock
 from monitor.inventory import Bindings, Inventory
+from monitor.inventory.slices import Slices
 from monitor.metrics import Metrics
-from monitor.records import Event, LineValues, ProbeRequest, ProbeRound, RoundNote
+from monitor.records import Event, LineValues, ProbeRequest, ProbeRound, Reference, RoundNote
 
 
 class Sink(Protocol):
@@ -31,7 +32,11 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class CollectorContext:
-    """What a collector is given. `inventory()` and `bindings()` return the current ones (a reload replaces them)."""
+    """What a collector is given. `inventory()` and `bindings()` return the current ones (a reload replaces them).
+
+    `slices`: several probers share the lines, and `source` is one of them or has no share; None: this one probes all.
+    `interval_s`: time between two rounds.
+    """
 
     inventory: Callable[[], Inventory]
     bindings: Callable[[], Bindings]
@@ -40,6 +45,9 @@ class CollectorContext:
     metrics: Metrics
     source: str = "default"  # the name of this prober
     note: Callable[[RoundNote], None] = lambda _: None  # told of every finished round
+    slices: Slices | None = None
+    interval_s: float = 60.0
+    references: Sequence[Reference] = ()
 
 
 class Health(msgspec.Struct, frozen=True):

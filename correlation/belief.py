@@ -218,6 +218,8 @@ def forget(table: LineTable, lines: npt.NDArray[np.integer], since_ns: int) -> N
     table.miss_ns[lines] = 0
     table.misses[lines] = 0
     table.asked[lines] = False
+    table.miss4_ns[lines] = table.miss6_ns[lines] = 0
+    table.lost4[lines] = table.lost6[lines] = 0
 
 
 def _turn_quarter(table: LineTable, now_ns: int) -> None:

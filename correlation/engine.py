@@ -115,6 +115,7 @@ class Engine:
         self.requester = Requester(inventory, settings.confirm, len(self.references))
         self.finder = CauseFinder(inventory, table, background, nodes, settings)
         self.slow = SlowLines(inventory, table, self.book, settings)
+        self.witnesses = Witnesses(inventory, table, self.slow)
         self.orders = Orders(self.book, self.maintenance)
         self.intake = Intake(self)
         self._view: EngineView | None = None
@@ -150,7 +151,7 @@ class Engine:
             self._probe_again(self.book.still_down(case), now)
         self._nested(now, interval_s)
         self.slow.segments.interval_ns = int(interval_s * NS)
-        flags = self.slow.review(now, heard, self.maintenance)
+        flags = self.slow.review(now, heard, self.maintenance) + self.witnesses.review(now)
         self._minute(now)
         self._view = None
         stats = StepStats(

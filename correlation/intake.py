@@ -42,6 +42,7 @@ class Heard:
     rows: int = 0
     touched: list[I32] = field(default_factory=list)
     missed: I32 = field(default_factory=lambda: NO_LINES)
+    lone: list[I32] = field(default_factory=list)  # lines of which one of two addresses newly missed
     parts: list[Rows] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
 
@@ -71,6 +72,8 @@ class Intake:
             table = self.engine.table
             up = table.is_up(lines) & (table.miss_ns[lines] > 0)
             heard.missed = lines[up].astype(np.int32)
+        if alone := [lines for lines in heard.lone if lines.size]:
+            heard.missed = np.unique(np.concatenate([heard.missed, *alone])).astype(np.int32)
         return heard
 
     # --- columns --------------------------------------------------------------------------------------------------
@@ -93,11 +96,12 @@ class Intake:
                 heard.refuse("unknown_element", engine.nodes.hear(item))
             return []
         rows, refused = usable(item, engine.table, now_ns)
+        lone = heard.lone
         heard.refuse("unusable_row", refused)
         heard.rows += int(rows.line.size)
         missed = []
         for part in passes(rows):
-            if not item.request_id:
+            if not item.request_id and item.family != 6:
                 source.learn_interval(part.line, part.at_ns)
             if source.blind_ns:
                 source.blind_rows += int(part.line.size)
@@ -106,10 +110,14 @@ class Intake:
                 part = Rows(part.line[hit], part.at_ns[hit], part.sent[hit], part.received[hit], part.rtt_ms[hit])
             if not part.line.size:
                 continue
-            _, first = apply_probes(engine.table, part, source.index, engine.settings.evidence)
-            heard.touched.append(part.line)
-            heard.parts.append(part)
+            interval_ns = int(source.interval_s(engine.sources.default_s) * NS)
+            sifted = engine.witnesses.sift(part, item.family == 6, interval_ns)
+            _, first = apply_probes(engine.table, sifted.rows, source.index, engine.settings.evidence)
+            heard.touched.append(sifted.rows.line)
+            if sifted.judged.line.size:
+                heard.parts.append(sifted.judged)
             missed.append(first)
+            lone.append(sifted.first)
         return missed
 
     def _values(self, item: LineValues, now_ns: int, heard: Heard) -> None:

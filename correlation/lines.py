@@ -1,4 +1,4 @@
-"""What is known of every line, as columns: about 110 bytes a line, whatever the number of probes.
+"""What is known of every line, as columns: about 150 bytes a line, whatever the number of probes.
 
 One writer (the engine's step). The columns are saved and remapped by name, so a new one is a line here.
 """
@@ -39,6 +39,13 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "usual_loss": (np.float32, 0.0),
     "well": (np.uint16, 0),
     "flagged": (np.uint8, 0),
+    # the two addresses of a line that has IPv4 and IPv6 (correlation.witnesses)
+    "replied4_ns": (np.int64, 0),
+    "replied6_ns": (np.int64, 0),
+    "miss4_ns": (np.int64, 0),  # first miss of the present streak, 0: it answers
+    "miss6_ns": (np.int64, 0),
+    "lost4": (np.uint8, 0),  # probes missed in it
+    "lost6": (np.uint8, 0),
 }
 FLAP_BUCKETS = 4
 
@@ -72,6 +79,12 @@ class LineTable:
     usual_loss: F32
     well: U16
     flagged: U8
+    replied4_ns: I64
+    replied6_ns: I64
+    miss4_ns: I64
+    miss6_ns: I64
+    lost4: U8
+    lost6: U8
 
     def __init__(self, lines: int, reply_prior: float = 0.99) -> None:
         for name, (kind, fill) in COLUMNS.items():

@@ -26,6 +26,7 @@ SLOW = 1  # bits of table.flagged: statistically slow
 UNSTABLE = 2
 TOLD_SLOW = 4  # with a flag of its own
 TOLD_UNSTABLE = 8
+LONE = 16  # one of its two addresses does not answer (correlation.witnesses)
 FORGET = 0.02  # weight of a new sample once the centre is settled
 FLOOR_RATIO = 0.03  # a spread below 3 % of the centre, or below half a millisecond, is measurement
 FLOOR_MS = 0.5
@@ -144,7 +145,7 @@ class SlowLines:
         table.slow_sum[touched[slow_well]] = 0
         flagged = np.where(steady, flagged & ~np.uint8(UNSTABLE), flagged)
         table.flagged[touched] = flagged.astype(np.uint8)
-        ill = flagged & (SLOW | UNSTABLE) > 0
+        ill = flagged & (SLOW | UNSTABLE | LONE) > 0
         up = table.is_up(touched)
         table.state[touched[up & ill]] = LineState.DEGRADED
         table.known[touched[up & ill]] = LineState.DEGRADED

@@ -29,7 +29,7 @@ from collectors.icmp.messages import Ask, Failed, Finished, Message, Ready, Rebi
 from collectors.icmp.messages import Targets as TargetsMessage
 from collectors.icmp.notes import Notes
 from collectors.icmp.settings import IcmpSettings
-from collectors.icmp.targets import KINDS, Targets
+from collectors.icmp.targets import KINDS, SECOND, Targets
 from monitor.records import ProbeRequest, ProbeRound, RequestReason
 
 REQUESTS_MAX = 256
@@ -61,6 +61,7 @@ class IcmpCollector:
         self._round_id = 1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
+        self._rebuild: asyncio.TimerHandle | None = None
         self._channel: Channel | None = None
         self._ended: asyncio.Future[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -192,7 +193,10 @@ class IcmpCollector:
     async def _send_targets(self) -> None:
         bindings = self._context.bindings()
         inventory = bindings.inventory
-        built = await asyncio.to_thread(target_table.build, inventory, bindings, self._settings)
+        context = self._context
+        built = await asyncio.to_thread(
+            target_table.build, inventory, bindings, self._settings, context.slices, context.source
+        )
         with self._lock:
             self._version += 1
             self._table_version = self._version
@@ -212,13 +216,33 @@ class IcmpCollector:
             self._changed.clear()
             if targets is None or not len(wanted) or bindings.inventory.generation != targets.generation:
                 return
-            lines = wanted[(wanted >= 0) & (wanted < len(targets.line_at))]
+            lines = targets.mine(KINDS[0], wanted)
             self._version += 1
-            version, positions = self._version, targets.line_at[lines]
-            self._row_version[positions] = version
-        family, high, low = target_table.line_addresses(bindings, lines)
-        columns: dict[str, npt.NDArray[Any]] = {"position": positions, "family": family, "high": high, "low": low}
+            version = self._version
+            self._row_version[targets.positions(KINDS[0], lines)] = version
+        second = target_table.line_addresses(bindings, lines, second=True)
+        there = targets.second_at[lines] >= 0
+        self._more_places(bool((second[0][~there] > 0).any()))
+        columns: dict[str, npt.NDArray[Any]] = {
+            "position": np.concatenate([targets.line_at[lines], targets.second_at[lines][there]])
+        }
+        first = target_table.line_addresses(bindings, lines)
+        for i, name in enumerate(("family", "high", "low")):
+            columns[name] = np.concatenate([first[i], second[i][there]])
         await self._send(Rebind(version), columns)
+
+    def _more_places(self, wanted: bool) -> None:
+        """A line has got a second address, for which the table has no place: build it again, but once a round only."""
+        if not wanted or self._rebuild is not None:
+            return
+
+        def again() -> None:
+            self._rebuild = None
+            with self._lock:
+                self._reload = True
+            self._wake.set()
+
+        self._rebuild = asyncio.get_running_loop().call_later(self._settings.interval_s, again)
 
     async def _send(self, message: Message, columns: dict[str, npt.NDArray[Any]]) -> None:
         while self._channel is not None:
@@ -236,10 +260,13 @@ class IcmpCollector:
         now = self._context.clock.now_ns()
         left_ns = request.deadline_ns - now
         count = min(max(request.count, 1), COUNT_MAX)
-        positions = targets.positions(request.kind, np.asarray(request.target, np.int32))
-        unobservable = len(request.target) - len(positions)
+        target = np.asarray(request.target, np.int32)
+        if self._context.slices is not None:
+            target = targets.mine(request.kind, target)  # the others' share is asked for elsewhere
+        positions = targets.positions(request.kind, target)
+        unobservable = max(0, len(target) - len(positions))
         if left_ns <= 0:
-            self._notes.refused({"deadline": len(request.target)})
+            self._notes.refused({"deadline": len(target)})
             return
         lookup = request.reason is RequestReason.LOOKUP
         admitted, refused = self._budget.admit(targets, positions, count, lookup, now)
@@ -318,6 +345,7 @@ class IcmpCollector:
                     received=columns["received"][rows],
                     rtt_ms=columns["rtt_ms"][rows],
                     kind=KINDS[code],
+                    family=6 if code == SECOND else 0,
                     round_id=part.round_id,
                     request_id=part.request_id,
                     **optional,

@@ -36,7 +36,7 @@ LOSS_RATIO = 0.05
 BOOTS = 3  # restarts in 24 h that nobody does by hand
 SLOW_FACTOR, SLOW_MS = 1.5, 5.0  # a median above 1.5 x baseline + 5 ms is felt
 UNMANAGED_S = 600.0  # offline towards the broker for so long while the line answers
-REASONS = frozenset({"rtt_above_baseline", "loss", "flaps", "jitter", "rx_power_falling"})
+REASONS = frozenset({"rtt_above_baseline", "loss", "flaps", "jitter", "rx_power_falling", "ipv4_lost", "ipv6_lost"})
 OPEN = (IncidentStatus.OPEN, IncidentStatus.RECOVERING, IncidentStatus.SUSPECTED)
 
 

@@ -12,7 +12,20 @@ from monitor.api import page, problems
 from monitor.api.auth import Gate
 from monitor.api.context import Api
 from monitor.api.middleware import Wrapper
-from monitor.api.routes import access, admin, calls, events, incidents, lines, lookup, session, silences, slack, system
+from monitor.api.routes import (
+    access,
+    admin,
+    calls,
+    events,
+    incidents,
+    lines,
+    lookup,
+    rounds,
+    session,
+    silences,
+    slack,
+    system,
+)
 from monitor.api.services import Services
 
 DESCRIPTION = """What is wrong with a line, which element failed, and who was told.
@@ -51,7 +64,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.api = api
     problems.install(app)
-    for module in (lookup, lines, incidents, calls, events, silences, admin, access, session):
+    for module in (lookup, lines, incidents, calls, events, rounds, silences, admin, access, session):
         app.include_router(module.routes(api))
     app.include_router(system.routes(api, app))
     if services.slack is not None:

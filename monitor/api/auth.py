@@ -42,6 +42,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "calls": PEOPLE,
     "calls.export": frozenset({"lead", "admin"}),
     "events": frozenset({"probe", "admin"}),
+    "rounds": frozenset({"probe", "admin"}),
     # How a line is used shows when people are at home: not for everybody at the desk.
     "flags": frozenset({"lead", "noc", "admin"}),
     "personal": frozenset({"lead", "admin"}),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from collectors.base import Health
+from collectors.remote.hub import RemoteProbers
 from correlation.view import EngineView
 from monitor.api.settings import ApiSettings
 from monitor.clock import Clock
@@ -62,6 +63,7 @@ class Services:
     metrics: Metrics
     settings: ApiSettings = field(default_factory=ApiSettings)
     samples: SampleStore | None = None
+    probers: RemoteProbers | None = None
     request_probe: Callable[[Sequence[int]], None] = _nothing
     health: Callable[[], Sequence[Health]] = _no_health
     ready: Callable[[], bool] = lambda: True

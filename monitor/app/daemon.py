@@ -20,6 +20,7 @@ from alerts.chain import build_chain
 from alerts.sla import acknowledge
 from collectors.base import Collector, CollectorContext, Health, Prober
 from collectors.registry import COLLECTORS, build
+from collectors.remote.hub import RemoteProbers
 from monitor import __version__
 from monitor.api import Services, create_app, listen, serve
 from monitor.api.services import SlackButtons
@@ -32,6 +33,7 @@ from monitor.app.status import write_round
 from monitor.app.tasks import supervise
 from monitor.clock import NS, Clock, SystemClock
 from monitor.inventory import InputProblems, Inventory
+from monitor.inventory.slices import Slices
 from monitor.metrics import Metrics
 from monitor.records import Change, ProbeRequest, RequestReason
 from monitor.secret import read_secret
@@ -75,8 +77,13 @@ class Daemon:
             metrics=self.metrics,
             source=settings.daemon.source,
             note=lambda note: write_round(self.parts.samples, clock.now_ns(), note),
+            slices=Slices(settings.probers.names) if settings.probers.names else None,
+            interval_s=settings.icmp.interval_s,
+            references=settings.icmp.references,
         )
         enabled = [name for name in COLLECTORS if getattr(settings, name).enabled]
+        if settings.probers.names and settings.daemon.source not in settings.probers.names and "icmp" in enabled:
+            enabled.remove("icmp")  # every line is another's to probe
         self.collectors: list[Collector] = [build(name, getattr(settings, name), context) for name in enabled]
         self.probers = [collector for collector in self.collectors if isinstance(collector, Prober)]
         zone = ZoneInfo(settings.daemon.zone)
@@ -93,6 +100,7 @@ class Daemon:
             metrics=self.metrics,
             settings=settings.api,
             samples=self.parts.samples,
+            probers=next((c for c in self.collectors if isinstance(c, RemoteProbers)), None),
             request_probe=self._probe_lines,
             health=self._health,
             ready=self._ready,

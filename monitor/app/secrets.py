@@ -16,10 +16,15 @@ from monitor.secret import SecretProblem, read_secret
 ELSEWHERE = frozenset({"inventory.file", "inventory.elements_file"})
 
 
-def problems(settings: Settings) -> list[str]:
-    """What is wrong with the secrets and files of the parts that are enabled, each naming its setting."""
+def problems(settings: Settings, prober: str = "") -> list[str]:
+    """What is wrong with the secrets and files of the parts that are enabled, each naming its setting.
+
+    A prober on another machine (`prober`) uses those of [probers] alone, and the daemon does not use these.
+    """
     found = []
     for section, part in _parts(settings):
+        if (section == "probers") is not bool(prober):
+            continue
         names = {field.name for field in msgspec.structs.fields(part)}
         for name in sorted(names):
             try:
@@ -33,9 +38,9 @@ def problems(settings: Settings) -> list[str]:
     return found
 
 
-def require(settings: Settings) -> None:
+def require(settings: Settings, prober: str = "") -> None:
     """Raises SecretProblem with the first of `problems`."""
-    if found := problems(settings):
+    if found := problems(settings, prober):
         raise SecretProblem(found[0] + (f" (and {len(found) - 1} more: faultline check)" if found[1:] else ""))
 
 

@@ -15,6 +15,7 @@ from alerts.settings import AlertSettings
 from collectors.cpe.settings import CpeSettings
 from collectors.dns.settings import DnsSettings
 from collectors.icmp.settings import IcmpSettings
+from collectors.remote.settings import ProbersSettings
 from correlation.settings import CorrelationSettings
 from monitor.api.settings import ApiSettings
 from monitor.inventory import InputProblem, InputProblems, InventorySettings
@@ -55,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     icmp: IcmpSettings = IcmpSettings()
     dns: DnsSettings = DnsSettings()
     cpe: CpeSettings = CpeSettings()
+    probers: ProbersSettings = ProbersSettings()
     correlation: CorrelationSettings = CorrelationSettings()
     alerts: AlertSettings = AlertSettings()
     api: ApiSettings = ApiSettings()

@@ -101,6 +101,15 @@ class Bindings:
                 return format_address(current)
         return ""
 
+    def told(self) -> I32:
+        """The lines of which an event, not the inventory, says the addresses or that there are none; ascending."""
+        return np.flatnonzero(self._told4 | self._told6 | self._released).astype(np.int32)
+
+    def addresses_of(self, line: int) -> tuple[str, str]:
+        """IPv4 and IPv6 address of a line as text, "" where it has none."""
+        four, six = self._current(line, 4), self._current(line, 16)
+        return format_address(four) if four else "", format_address(six) if six else ""
+
     def apply(self, event: Event) -> list[int]:
         """Take one event about an address; returns the lines whose binding or observability changed.
 

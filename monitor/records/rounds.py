@@ -58,6 +58,7 @@ class ProbeRound:
     `rtt_min_ms`, `rtt_max_ms`, `jitter_ms` float32 [n] or None: jitter is the mean absolute difference of
     consecutive replies (RFC 3550's D without the smoothing).
     `request_id` is 0 for the regular round, else that of the ProbeRequest answered.
+    `family` is 6 where these rows are the IPv6 of lines that have an IPv4 address as well (a second witness), else 0.
     """
 
     source: str
@@ -73,6 +74,7 @@ class ProbeRound:
     rtt_min_ms: F32 | None = None
     rtt_max_ms: F32 | None = None
     jitter_ms: F32 | None = None
+    family: int = 0
 
     def __len__(self) -> int:
         return int(self.target.shape[0])

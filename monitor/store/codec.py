@@ -38,6 +38,7 @@ class _Table(msgspec.Struct, omit_defaults=True):
     kind: str = ""
     round_id: int = 0
     request_id: int = 0
+    family: int = 0
 
 
 class _Header(msgspec.Struct, omit_defaults=True):
@@ -81,7 +82,8 @@ def encode(now_ns: int, rounds: Sequence[ProbeRound | LineValues], events: Seque
 def _table(item: ProbeRound | LineValues, columns: dict[str, tuple[str, int]]) -> _Table:
     if isinstance(item, ProbeRound):
         kind = item.kind.value
-        return _Table("round", len(item), item.source, item.generation, columns, kind, item.round_id, item.request_id)
+        numbers = item.round_id, item.request_id, item.family
+        return _Table("round", len(item), item.source, item.generation, columns, kind, *numbers)
     return _Table("values", len(item), item.source, item.generation, columns)
 
 
@@ -121,5 +123,6 @@ def _read(payload: bytes, start: int, table: _Table) -> ProbeRound | LineValues:
         kind=TargetKind(table.kind),
         round_id=table.round_id,
         request_id=table.request_id,
+        family=table.family,
         **columns,
     )

@@ -117,6 +117,14 @@ EVIDENCE: dict[str, tuple[str, str]] = {
         "Auffällig an {subject}: Empfangspegel fällt, {value} {unit}.",
         "Noticed on {subject}: received power falling, {value} {unit}.",
     ),
+    "seen.flag.ipv4_lost": (
+        "Auffällig an {subject}: über IPv4 nicht erreichbar, über IPv6 schon.",
+        "Noticed on {subject}: it does not answer over IPv4, but does over IPv6.",
+    ),
+    "seen.flag.ipv6_lost": (
+        "Auffällig an {subject}: über IPv6 nicht erreichbar, über IPv4 schon.",
+        "Noticed on {subject}: it does not answer over IPv6, but does over IPv4.",
+    ),
     "seen.flag.other": (
         "Auffällig an {subject}: {reason}, {value} {unit}.",
         "Noticed on {subject}: {reason}, {value} {unit}.",

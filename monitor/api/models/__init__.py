@@ -43,6 +43,7 @@ from monitor.api.models.incidents import (
 )
 from monitor.api.models.lines import ElementChild, ElementList, ElementOut, HistoryOut, LineOut, ProbeOut
 from monitor.api.models.lookup import CandidateOut, IncidentBrief, LineCard, Live, LookupIn, LookupOut, VerdictOut
+from monitor.api.models.probers import OrdersOut, RoundsOut
 from monitor.api.models.work import (
     EventIn,
     EventsOut,
@@ -102,11 +103,13 @@ __all__ = [
     "Name",
     "NoteIn",
     "NoteOut",
+    "OrdersOut",
     "Output",
     "PasswordIn",
     "ProbeOut",
     "ProblemBody",
     "ResolveIn",
+    "RoundsOut",
     "Said",
     "ScopeIn",
     "ScopeOut",

@@ -9,7 +9,13 @@ from monitor.app.commands.common import config_option
 
 @click.command()
 @config_option
-def run(config: Path) -> int:
+@click.option(
+    "--prober",
+    default="",
+    metavar="NAME",
+    help="Only probe, as this one of [probers] names, and send the rounds to the daemon at probers.url.",
+)
+def run(config: Path, prober: str) -> None:
     """Probe, correlate, alert and answer until told to stop (SIGTERM, Ctrl-C); SIGHUP reloads the inventory."""
     import asyncio
     import logging
@@ -23,7 +29,7 @@ def run(config: Path) -> int:
     from monitor.store.problems import StoreProblem
 
     settings = load_settings(config)
-    secrets.require(settings)
+    secrets.require(settings, prober)
     logging.basicConfig(
         level=settings.daemon.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -31,6 +37,11 @@ def run(config: Path) -> int:
     )
     for noisy in ("apscheduler", "httpx", "slack_sdk", "Rx", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    if prober:
+        from monitor.app.prober import run_prober
+
+        sys.exit(asyncio.run(run_prober(settings, prober)))
 
     from monitor.app.daemon import run_daemon
 
