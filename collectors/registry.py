@@ -10,7 +10,6 @@ from collectors.base import Collector, CollectorContext
 from collectors.cpe.settings import CpeSettings
 from collectors.dns.settings import DnsSettings
 from collectors.icmp.settings import IcmpSettings
-from collectors.remote.settings import ProbersSettings
 
 
 def _icmp(settings: IcmpSettings, context: CollectorContext) -> Collector:
@@ -31,17 +30,10 @@ def _cpe(settings: CpeSettings, context: CollectorContext) -> Collector:
     return CpeCollector(settings, context)
 
 
-def _probers(settings: ProbersSettings, context: CollectorContext) -> Collector:
-    from collectors.remote.hub import RemoteProbers
-
-    return RemoteProbers(settings, context)
-
-
 COLLECTORS: dict[str, Callable[[Any, CollectorContext], Collector]] = {
     "icmp": _icmp,
     "dns": _dns,
     "cpe": _cpe,
-    "probers": _probers,
 }
 
 

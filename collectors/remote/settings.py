@@ -30,10 +30,6 @@ class ProbersSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: float = 10.0
     retry_max_s: float = 30.0
 
-    @property
-    def enabled(self) -> bool:
-        return bool(self.names)
-
     def __post_init__(self) -> None:
         if len(set(self.names)) < len(self.names):
             raise ValueError("names: a prober is there twice")

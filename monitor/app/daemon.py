@@ -85,6 +85,9 @@ class Daemon:
         if settings.probers.names and settings.daemon.source not in settings.probers.names and "icmp" in enabled:
             enabled.remove("icmp")  # every line is another's to probe
         self.collectors: list[Collector] = [build(name, getattr(settings, name), context) for name in enabled]
+        self.remote = RemoteProbers(settings.probers, context) if settings.probers.names else None
+        if self.remote is not None:
+            self.collectors.append(self.remote)
         self.probers = [collector for collector in self.collectors if isinstance(collector, Prober)]
         zone = ZoneInfo(settings.daemon.zone)
         outbox = Outbox(self.parts.state)
@@ -100,7 +103,7 @@ class Daemon:
             metrics=self.metrics,
             settings=settings.api,
             samples=self.parts.samples,
-            probers=next((c for c in self.collectors if isinstance(c, RemoteProbers)), None),
+            probers=self.remote,
             request_probe=self._probe_lines,
             health=self._health,
             ready=self._ready,
