@@ -18,6 +18,7 @@ from correlation.broker import BrokerGuard
 from correlation.casebook import CaseBook
 from correlation.causes import CauseFinder
 from correlation.evidence import Cause
+from correlation.families import Families
 from correlation.gates import Gates
 from correlation.guards import BlindGuard, ResolverGuard
 from correlation.intake import Intake
@@ -115,7 +116,7 @@ class Engine:
         self.requester = Requester(inventory, settings.confirm, len(self.references))
         self.finder = CauseFinder(inventory, table, background, nodes, settings)
         self.slow = SlowLines(inventory, table, self.book, settings)
-        self.witnesses = Witnesses(inventory, table, self.slow)
+        self.families = Families(inventory, table, self.slow)
         self.orders = Orders(self.book, self.maintenance)
         self.intake = Intake(self)
         self._view: EngineView | None = None
@@ -151,7 +152,7 @@ class Engine:
             self._probe_again(self.book.still_down(case), now)
         self._nested(now, interval_s)
         self.slow.segments.interval_ns = int(interval_s * NS)
-        flags = self.slow.review(now, heard, self.maintenance) + self.witnesses.review(now)
+        flags = self.slow.review(now, heard, self.maintenance) + self.families.review(now)
         self._minute(now)
         self._view = None
         stats = StepStats(

@@ -33,7 +33,7 @@ class Sifted:
     first: I32
 
 
-class Witnesses:
+class Families:
     """`any`: some line has shown two witnesses; before that nothing here costs anything."""
 
     def __init__(self, inventory: Inventory, table: LineTable, slow: SlowLines) -> None:

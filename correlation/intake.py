@@ -111,7 +111,7 @@ class Intake:
             if not part.line.size:
                 continue
             interval_ns = int(source.interval_s(engine.sources.default_s) * NS)
-            sifted = engine.witnesses.sift(part, item.family == 6, interval_ns)
+            sifted = engine.families.sift(part, item.family == 6, interval_ns)
             _, first = apply_probes(engine.table, sifted.rows, source.index, engine.settings.evidence)
             heard.touched.append(sifted.rows.line)
             if sifted.judged.line.size:

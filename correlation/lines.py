@@ -39,7 +39,7 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "usual_loss": (np.float32, 0.0),
     "well": (np.uint16, 0),
     "flagged": (np.uint8, 0),
-    # the two addresses of a line that has IPv4 and IPv6 (correlation.witnesses)
+    # the two addresses of a line that has IPv4 and IPv6 (correlation.families)
     "replied4_ns": (np.int64, 0),
     "replied6_ns": (np.int64, 0),
     "miss4_ns": (np.int64, 0),  # first miss of the present streak, 0: it answers
