@@ -27,6 +27,7 @@ from monitor.lab.process import LabError, run
 from monitor.lab.responder import echo_reply
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+AT_ONCE = 256
 SLOT_NS = 100_000  # replies are due in slots of this
 
 
@@ -57,12 +58,13 @@ class Responder:
             self._give()
 
     def _take(self, dwell_ns: int, jitter_ns: int, loss: float, rng: random.Random) -> None:
-        for _ in range(32):
-            try:
+        # First the time of each, then the work: else the last of many would seem to have come when its turn came.
+        arrived: list[tuple[int, bytes]] = []
+        with contextlib.suppress(BlockingIOError):
+            while len(arrived) < AT_ONCE:
                 packet = os.read(self.device, 2048)
-            except BlockingIOError:
-                return
-            now = time.monotonic_ns()
+                arrived.append((time.monotonic_ns(), packet))
+        for now, packet in arrived:
             answer = self._answer(packet)
             if answer is None:
                 continue

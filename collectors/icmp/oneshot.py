@@ -90,7 +90,7 @@ def probe(
             if results is not None:
                 report.take(results)
                 _progress(job, err)
-        wake = engine.wake_ns()
+        wake = engine.wake_ns() if engine.jobs else None  # what is late then interests nobody
         pause_s = (wake - time.monotonic_ns()) / 1e9 if wake is not None else 0.0
         if pause_s > 0:
             if any(lane.transport.wakes for lane in engine.lanes.values()):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collectors.icmp.lane import Lane
 from collectors.icmp.transport import RECEIVE, STEP_NS, Stamps
@@ -187,6 +189,45 @@ def test_serial_numbers_cross_the_block(lane: Lane, transport: FakeTransport) ->
     for low in range(0, count, RECEIVE):
         transport.arrive(transport.out[low : low + RECEIVE])
     assert len(replies(lane)) == count
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    calls=st.lists(st.integers(1, 2600), min_size=1, max_size=3),
+    refused=st.sets(st.integers(0, 2600), max_size=12),
+    answered_early=st.booleans(),
+)
+def test_every_row_gets_its_own_reply(calls: list[int], refused: set[int], answered_early: bool) -> None:
+    """Whatever the lengths of the calls, and whichever addresses the kernel refuses in between: what went out went to
+    the right address once, and its reply reaches its own row, also when it is read while others are being sent."""
+    clock = ManualTime()
+    transport = FakeTransport(clock)
+    lane = Lane(transport, NS, now_ns=clock)
+    transport.fails = lambda low: errno.EHOSTUNREACH if low in refused else 0
+    got: dict[int, float] = {}
+    told = 0
+
+    def answer() -> None:
+        nonlocal told
+        fresh, told = transport.out[told:], len(transport.out)
+        for low in range(0, len(fresh), RECEIVE):
+            transport.arrive(fresh[low : low + RECEIVE])
+        got.update(replies(lane))
+
+    for count in calls:
+        transport.out.clear()
+        got.clear()
+        told = 0
+        rows = np.arange(count, dtype=np.int32)
+        addresses = np.arange(count, dtype=np.uint64)
+        at_ns = lane.send(1, rows, 0, np.zeros(count, np.uint64), addresses, answer if answered_early else lambda: None)
+        answer()
+        wanted = [row for row in range(count) if row not in refused]
+        assert [low for _, _, low in transport.out] == wanted
+        assert np.flatnonzero(at_ns).tolist() == wanted
+        assert sorted(got) == wanted
+        assert lane.counts["duplicate"] == lane.counts["forged"] == lane.counts["wrong_source"] == 0
+    transport.close()
 
 
 def test_stamps_survive_a_jump_of_the_wall_clock() -> None:
