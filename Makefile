@@ -14,7 +14,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format dashboards clean \
-  bench-daemon bench-probing bench-collectors bench-store bench-correlation bench-explain bench-api
+  bench-daemon bench-probing bench-collectors bench-store bench-correlation bench-explain bench-api bench-alerts
 
 help:
 	@echo "make setup       the Python environment (.venv) alone"
@@ -89,6 +89,9 @@ bench-explain: setup
 
 bench-api: setup
 	$(ENV)/python benchmarks/api/lookup_rate.py $(ARGS)
+
+bench-alerts: setup
+	$(ENV)/python -m benchmarks.alerts.storm $(ARGS)
 
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis artifacts

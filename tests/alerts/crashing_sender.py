@@ -17,6 +17,7 @@ from alerts.settings import AlertSettings, SlackSettings
 from monitor.clock import SystemClock
 from monitor.metrics import Metrics
 from monitor.store.outbox import Outbox
+from monitor.store.posts import Posts
 from monitor.store.state import StateStore
 
 
@@ -33,6 +34,15 @@ async def main() -> None:
         print("told", flush=True)
 
     outbox.sent = sent  # type: ignore[method-assign]
+    summary_noted = Posts.sent
+
+    def summary_sent(posts: Posts, *arguments: Any) -> None:
+        if mode == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        summary_noted(posts, *arguments)
+        print("told", flush=True)
+
+    Posts.sent = summary_sent  # type: ignore[method-assign]
     slack = SlackSettings(
         enabled=True, token_file=token_file, channel="#noc", base_url=url, interval_s=0.0, update_s=0.0
     )

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from monitor.app.demo.inbox import Inbox
 from monitor.lab.provider import PROBE_ANSWER, PROBE_NAME, VirtualProvider
 
 INTERVAL_S = 10.0
@@ -21,8 +22,10 @@ def local_zone() -> str:
         return "UTC"
 
 
-def write_config(provider: VirtualProvider, folder: Path, port: int, interval_s: float = INTERVAL_S) -> Path:
-    """faultline.toml in `folder`; `port` 0 lets the daemon take a free one. Returns the file."""
+def write_config(
+    provider: VirtualProvider, folder: Path, port: int, interval_s: float = INTERVAL_S, inbox: Inbox | None = None
+) -> Path:
+    """faultline.toml in `folder`; `port` 0 lets the daemon take a free one. Alerts go to `inbox`. Returns the file."""
     text = f"""\
 [daemon]
 zone = "{local_zone()}"
@@ -69,6 +72,18 @@ element = "{reference.element}"
 name = "{resolver.name}"
 address = "{resolver.host}"
 port = {resolver.port}
+"""
+    if inbox is not None:
+        text += f"""
+[alerts]
+page_url = "http://127.0.0.1:{port}"
+
+[[alerts.webhooks]]
+name = "demo"
+url = "{inbox.url}"
+secret_file = "{inbox.secret_file}"
+allow_networks = ["127.0.0.1/32"]
+update_s = 5.0
 """
     file = folder / "faultline.toml"
     file.write_text(text)

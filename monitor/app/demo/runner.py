@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from monitor.app.demo.config import write_config
+from monitor.app.demo.inbox import Inbox
 from monitor.app.demo.report import AFTER_S, Injected, Report, compare
 from monitor.app.demo.watch import Watch
 from monitor.app.errors import RunFailed
@@ -84,18 +85,36 @@ async def _demonstrate(
     provider: VirtualProvider, folder: Path, minutes: float, port: int, say: Say, clock: Clock
 ) -> Report:
     port = port if port and _is_free(port) else free_port()
-    config = write_config(provider, folder, port)
+    inbox = Inbox(folder, say, clock)
+    config = write_config(provider, folder, port, inbox=inbox)
     key = _make_key(folder)
     plan = DemoPlan(provider.faults, minutes)
     url = f"http://127.0.0.1:{port}"
+    with contextlib.closing(inbox):
+        return await _watched(plan, inbox, config, folder, url, key, say, clock, provider)
+
+
+async def _watched(
+    plan: DemoPlan,
+    inbox: Inbox,
+    config: Path,
+    folder: Path,
+    url: str,
+    key: str,
+    say: Say,
+    clock: Clock,
+    provider: VirtualProvider,
+) -> Report:
     async with _daemon(config, folder) as daemon:
         zero_s = clock.now_ns() / 1e9
+        inbox.zero_s = zero_s
         watch = Watch(url, key, say, zero_s)
         try:
             await _until_ready(watch, daemon)
             say(_greeting(provider, url, key, plan.length_s))
             await _play(plan, watch, daemon, say, clock)
             await asyncio.to_thread(watch.poll, (), _failing(plan, clock.now_ns()), clock.now_ns() / 1e9)
+            say(f"Alerts: {inbox.count} messages about {len(inbox.incidents)} incidents, each signed and checked.")
             return compare([injected(f) for f in plan.faults], list(watch.found.values()))
         finally:
             watch.close()
@@ -213,6 +232,7 @@ def _greeting(provider: VirtualProvider, url: str, key: str, length_s: float) ->
         f"Faultline runs: {how}{why}; {len(provider.resolvers)} real resolvers, a real broker.\n"
         f"  page  {url}/\n"
         f"  key   {key}\n"
+        "  alerts go to a webhook of this demo: lines that begin with ALERT are what it was sent\n"
         f"  try the line {sample}; this takes {length_s / 60:.1f} minutes, Ctrl-C ends it\n"
         "It learns what is normal first; then things break."
     )
