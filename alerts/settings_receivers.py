@@ -76,7 +76,7 @@ class EmailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interval_s: float = 0.5
     update_s: float = 60.0
     timeout_s: float = 20.0
-    most_per_hour: int = 60
+    most_per_hour: int = 120
 
     def __post_init__(self) -> None:
         if not self.enabled:
