@@ -14,7 +14,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format dashboards clean \
-  bench-daemon bench-probing bench-collectors bench-store bench-correlation bench-explain bench-api bench-alerts
+  bench-daemon bench-probing bench-collectors bench-store bench-api bench-alerts bench-explain \
+  bench-correlation bench-correlation-speed bench-correlation-quiet
 
 help:
 	@echo "make setup       the Python environment (.venv) alone"
@@ -83,6 +84,12 @@ bench-store: setup
 
 bench-correlation: setup
 	$(ENV)/python -m benchmarks.correlation_accuracy.run $(ARGS)
+
+bench-correlation-speed: setup
+	$(ENV)/python -m benchmarks.correlation_speed.speed $(ARGS)
+
+bench-correlation-quiet: setup
+	$(ENV)/python -m benchmarks.correlation_accuracy.faultfree $(ARGS)
 
 bench-explain: setup
 	$(ENV)/python -m benchmarks.attributes.run $(ARGS)

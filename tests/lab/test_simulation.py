@@ -221,7 +221,7 @@ def test_single_failures_and_nights() -> None:
 
     assert 0.08 < off(9) < 0.10
     assert off(1) < 0.005
-    assert off(18) < 0.005
+    assert off(18) < 0.012  # Saturday noon: offices only
 
 
 def test_truth_is_what_the_fault_did_alone() -> None:

@@ -3,23 +3,27 @@
 Measured in the field: 1.8 down-starts per 1,000 line-hours, more bunched than chance; 8-10 % of modems off at night.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from monitor.lab.simulation.world import HOUR, MINUTE, NS, World
+from monitor.lab.simulation.world import BUSINESS_EVERY, HOUR, MINUTE, NS, World
 
 ZONE = ZoneInfo("Europe/Berlin")
 STARTS_PER_LINE_HOUR = 0.0018
 BUNCHING = 0.7  # shape of the gamma that each exchange's rate is drawn from every hour; 1 and less is bunched
 NIGHT_RATIO = 0.10  # of the lines are switched off at night, on nine nights of ten
 CALLS_PER_LINE_HOUR = 0.0002
+OFFICE_RATIO = 0.12  # of the business lines are switched off when the office is closed: evenings, weekends, holidays
+LATER = (1.0, 1.6)  # hours: to bed and up, before and on days off
+HOLIDAYS = frozenset({date(2026, 4, 3), date(2026, 4, 6), date(2026, 5, 1), date(2026, 5, 14), date(2026, 5, 25)})
 
 
 def add_background(world: World) -> None:
     _single_failures(world)
     _nights(world)
+    _offices(world)
     network = world.network
     suspended = np.flatnonzero(network.suspended).astype(np.int32)
     world.cut(suspended, world.start_ns - HOUR, world.end_ns + HOUR)
@@ -64,10 +68,38 @@ def _nights(world: World) -> None:
     while (midnight := int(datetime(day.year, day.month, day.day, tzinfo=ZONE).timestamp()) * NS) < world.end_ns:
         tonight = rng.random(len(sleepers)) < 0.9
         count = int(tonight.sum())
-        start = midnight + ((bed[tonight] + rng.normal(0, 0.4, count)) * HOUR).astype(np.int64)
         # The next morning by the wall clock, which daylight saving may have moved.
         after = day + timedelta(days=1)
+        late = LATER if is_free(after) else (0.0, 0.0)  # nobody has to get up
+        start = midnight + ((bed[tonight] + late[0] + rng.normal(0, 0.4, count)) * HOUR).astype(np.int64)
         morning = int(datetime(after.year, after.month, after.day, tzinfo=ZONE).timestamp()) * NS
-        end = morning + ((rise[tonight] + rng.normal(0, 0.4, count)) * HOUR).astype(np.int64)
+        end = morning + ((rise[tonight] + late[1] + rng.normal(0, 0.4, count)) * HOUR).astype(np.int64)
         world.cut(sleepers[tonight], start, end, power=True)
         day = after
+
+
+def is_free(day: date) -> bool:
+    """A weekend or a public holiday."""
+    return day.weekday() >= 5 or day in HOLIDAYS
+
+
+def _offices(world: World) -> None:
+    """Offices switch everything off when they close, each at its own hour, and on again on the next working day."""
+    rng = world.rng(14)
+    business = np.flatnonzero(np.arange(len(world.network)) % BUSINESS_EVERY == 0).astype(np.int32)
+    offices = business[rng.random(len(business)) < OFFICE_RATIO]
+    opens, closes = rng.normal(7.7, 0.6, len(offices)), rng.normal(18.1, 0.9, len(offices))
+    day = datetime.fromtimestamp(world.start_ns // NS, UTC).astimezone(ZONE).date() - timedelta(days=7)
+    closed: datetime | None = None
+    while closed is None or int(closed.timestamp()) * NS < world.end_ns:
+        if not is_free(day):
+            midnight = datetime(day.year, day.month, day.day, tzinfo=ZONE)
+            if closed is not None:
+                start, end = (
+                    int(at.timestamp()) * NS + ((hours + rng.normal(0, 0.25, len(offices))) * HOUR).astype(np.int64)
+                    for at, hours in ((closed, closes), (midnight, opens))
+                )
+                inside = (end > world.start_ns) & (start < world.end_ns)
+                world.cut(offices[inside], start[inside], end[inside], power=True)
+            closed = midnight
+        day += timedelta(days=1)

@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from monitor.clock import rfc3339
 from monitor.inventory.address import format_address
 from monitor.lab.simulation.network import VERSIONS, Network
-from monitor.lab.simulation.world import World
+from monitor.lab.simulation.world import BUSINESS_EVERY, World
 
 COLUMNS = (
     *("line_id", "address", "path", "groups", "lat", "lon", "technology", "cpe_model", "cpe_firmware", "cpe_serial"),
@@ -64,7 +65,7 @@ def write_inventory(network: Network, path: Path) -> None:
                     f"C{number}",
                     f"user{number}@isp.example" if network.sessions[i] else "",
                     "suspended" if network.suspended[i] else "active",
-                    "business" if i % 20 == 0 else "residential",
+                    "business" if i % BUSINESS_EVERY == 0 else "residential",
                 )
             )
 
@@ -81,14 +82,16 @@ def write_events(world: World, path: Path) -> int:
 
 
 def write_truth(world: World, path: Path) -> int:
-    """One fault a line, by start. Those that hit fewer than three lines in service are single failures, not incidents.
-    Returns how many were written."""
-    ids = world.network.line_ids
+    """One fault a line, by start. Those that hit fewer than three lines that are in service and can be observed at all
+    are single failures, not incidents. Returns how many were written."""
+    network = world.network
+    ids = network.line_ids
+    seen = ~network.silent | network.telemetry | network.sessions  # of the others nothing is ever heard
     faults = sorted(world.faults, key=lambda f: (f.start_ns, f.scope))
     written = 0
     with path.open("w", encoding="utf-8") as file:
         for fault in faults:
-            if fault.kind in ("outage", "degraded", "planned") and len(fault.lines) < 3:
+            if fault.kind in ("outage", "degraded", "planned") and np.count_nonzero(seen[fault.lines]) < 3:
                 continue
             written += 1
             row = {

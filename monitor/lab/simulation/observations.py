@@ -3,7 +3,6 @@
 Targets are numbered in the order in which a round probes them, so that rows come out in the order of time.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from monitor.lab.simulation.plan import Nature
 from monitor.lab.simulation.world import HOUR, NS, Downtimes, World
 from monitor.records.rounds import F32, I64
 
 BATCH_ROWS = 2_000_000
-SETTINGS = "SET threads = 2; SET memory_limit = '1GB'; SET enable_progress_bar = false"
+ROW_GROUP = 250_000
 NOT_SENT_RATIO = 0.0005  # the prober's socket was full: nothing is known of these
 NODE_LOSS_RATIO = 0.002
 SPIKE_RATIO = 0.01
 PPM = 1_000_000
+BURST_LOSS = 0.5
+BURST_ROUNDS = 3.0
 
 
 @dataclass(slots=True, eq=False)
@@ -41,30 +43,35 @@ def write_observations(
     world: World, downtimes: Downtimes, path: Path, progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Writes the file; returns its number of rows. `progress` is called with rounds done and rounds in all."""
-    import duckdb  # lazily: the daemon has no use for it here
+    import pyarrow as pa  # lazily: the daemon has no use for it here
+    from pyarrow import parquet
 
     targets = _targets(world)
+    names = pa.array(targets.name.tolist(), pa.string())
+    text = pa.dictionary(pa.int32(), pa.string())
+    schema = pa.schema(
+        {"at": pa.int64(), "line_id": text, "sent": pa.uint16(), "received": pa.uint16(), "rtt_ms": pa.float32()}
+    )
+    encoding = {"at": "DELTA_BINARY_PACKED", "rtt_ms": "BYTE_STREAM_SPLIT"}
     rows = 0
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".simulate-") as folder:
-        database = duckdb.connect(str(Path(folder) / "rows.duckdb"))
-        try:
-            database.execute(SETTINGS)
-            database.execute(
-                'CREATE TABLE rows ("at" BIGINT, line_id VARCHAR, sent USMALLINT, received USMALLINT, rtt_ms FLOAT)'
-            )
+    part = path.with_name(path.name + ".part")
+    try:
+        with parquet.ParquetWriter(
+            part, schema, compression="zstd", use_dictionary=["line_id"], column_encoding=encoding
+        ) as writer:
             for batch in _batches(world, downtimes, targets, progress):
-                database.register("batch", batch)
-                database.execute(
-                    'INSERT INTO rows SELECT "at", line_id, sent, received, CASE WHEN isnan(rtt_ms) THEN NULL ELSE '
-                    "rtt_ms END FROM batch"
-                )
-                database.unregister("batch")
+                columns = [
+                    pa.array(batch["at"]),
+                    pa.DictionaryArray.from_arrays(batch["target"], names),
+                    pa.array(batch["sent"]),
+                    pa.array(batch["received"]),
+                    pa.array(batch["rtt_ms"], mask=np.isnan(batch["rtt_ms"])),
+                ]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP)
                 rows += len(batch["at"])
-            database.execute(
-                f"COPY rows TO '{str(path).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION zstd)"
-            )
-        finally:
-            database.close()
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return rows
 
 
@@ -140,6 +147,7 @@ def _batches(
     count = len(targets.name)
     is_down, more_loss, more_rtt = (np.zeros(count, np.int64) for _ in range(3))
     rng = world.rng(42)
+    weather = _Weather(targets, world.network.plan.nature)
     per_batch = max(1, BATCH_ROWS // count)
     kept: list[dict[str, npt.NDArray[np.generic]]] = []
     for number in range(rounds):
@@ -147,12 +155,42 @@ def _batches(
             rows, amounts = next(changes)
             np.add.at(state, rows, amounts)
         at = world.start_ns + number * world.interval_ns + targets.phase_ns
-        kept.append(_round(world, targets, at, is_down, more_loss, more_rtt, rng))
+        kept.append(_round(world, targets, at, is_down, more_loss, more_rtt, weather, rng))
         if len(kept) == per_batch or number == rounds - 1:
             yield {name: np.concatenate([part[name] for part in kept]) for name in kept[0]}
             kept = []
         if progress:
             progress(number + 1, rounds)
+
+
+class _Weather:
+    """Lost probes and round-trip times, as the plan's nature has them."""
+
+    def __init__(self, targets: _Targets, nature: Nature) -> None:
+        self._targets, self._nature = targets, nature
+        self._burst = np.zeros(len(targets.name), np.bool_)
+        # Gilbert: within a burst half of the probes are lost; the share of time in bursts keeps the loss what it is.
+        share = np.minimum(targets.loss_ratio / BURST_LOSS, 0.3)
+        self._enter = (share / (1 - share) / BURST_ROUNDS).astype(np.float32)
+
+    def lost(self, more: F32, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+        count = len(more)
+        loss = self._targets.loss_ratio
+        if self._nature.bursts:
+            chance = rng.random(count, np.float32)
+            self._burst = np.where(self._burst, chance >= 1 / BURST_ROUNDS, chance < self._enter)
+            loss = np.where(loss >= 1, loss, np.where(self._burst, np.float32(BURST_LOSS), np.float32(0)))
+        return np.asarray(rng.random(count, np.float32) < loss + more)
+
+    def noise(self, rng: np.random.Generator) -> F32:
+        """In standard deviations of each target."""
+        count = len(self._burst)
+        if self._nature.skewed:
+            return (rng.standard_gamma(2.0, count, np.float32) - np.float32(1.5)) / np.float32(1.4)
+        noise = rng.standard_normal(count, np.float32)
+        spikes = rng.random(count, np.float32) < SPIKE_RATIO
+        noise[spikes] += rng.exponential(6, int(spikes.sum())).astype(np.float32)
+        return noise
 
 
 def _steps(world: World, downtimes: Downtimes, targets: _Targets, rounds: int) -> tuple[_Steps, _Steps, _Steps]:
@@ -180,15 +218,14 @@ def _round(
     is_down: I64,
     more_loss: I64,
     more_rtt: I64,
+    weather: "_Weather",
     rng: np.random.Generator,
 ) -> dict[str, npt.NDArray[np.generic]]:
     count = len(at)
     sent = (rng.random(count, np.float32) >= NOT_SENT_RATIO).astype(np.uint16)
-    lost = rng.random(count, np.float32) < targets.loss_ratio + (more_loss / PPM).astype(np.float32)
+    lost = weather.lost((more_loss / PPM).astype(np.float32), rng)
     received = np.where((is_down > 0) | lost, 0, sent).astype(np.uint16)
-    noise = rng.standard_normal(count, np.float32)
-    spikes = rng.random(count, np.float32) < SPIKE_RATIO
-    noise[spikes] += rng.exponential(6, int(spikes.sum())).astype(np.float32)
+    noise = weather.noise(rng)
     # Evenings are a little slower: 3 % at nine o'clock.
     hour = ((int(at[0]) - world.start_ns) / HOUR + 18) % 24
     evening = 1 + 0.03 * np.exp(-((hour - 21) ** 2) / 8)
@@ -197,7 +234,7 @@ def _round(
     rtt[received == 0] = np.nan
     batch: dict[str, npt.NDArray[np.generic]] = {
         "at": at,
-        "line_id": targets.name,
+        "target": np.arange(count, dtype=np.int32),
         "sent": sent,
         "received": received,
         "rtt_ms": rtt,

@@ -28,6 +28,24 @@ class Technology:
 
 
 @dataclass(frozen=True, slots=True)
+class Nature:
+    """How things go, not how much of them there is: another plan has other laws, not the same ones with other figures.
+
+    `by_size`: large elements fail more often than small ones, else every element alike. `settling`: lines come back
+    exponentially, most at once and some late, else evenly. `bursts`: lost probes come in runs (Gilbert's two states),
+    else one by one. `skewed`: round-trip times have a long upper tail (gamma), else they are normal with spikes.
+    `long_tail`: faults last lognormally, else log-uniformly. `partial` (low, high): share of a partial failure.
+    """
+
+    by_size: bool = False
+    settling: bool = False
+    bursts: bool = False
+    skewed: bool = False
+    long_tail: bool = False
+    partial: tuple[float, float] = (0.22, 0.45)
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkPlan:
     """`prefix` levels above the exchange (regions first); `exchange_lines` median size; `sigma` its spread (lognormal);
     `misfiled_ratio` of the lines are recorded on another leaf, `misfiled_exchange_ratio` in one exchange.
@@ -45,6 +63,7 @@ class NetworkPlan:
     silent_ratio: float = 0.03  # never answer a ping
     suspended_ratio: float = 0.01
     feeder_known_ratio: float = 0.5  # exchanges whose power feeders are on record
+    nature: Nature = Nature()
 
 
 GPON = Technology(
@@ -81,7 +100,7 @@ FWA = Technology("fwa", 0.05, (), (40, 160), (24, 45), ("FW5",), 0.0, (150, 30))
 
 STANDARD = NetworkPlan("standard", (GPON, DSL, DOCSIS, FWA))
 
-# Another depth, other sizes, ten per cent of the lines filed wrong.
+# Another depth, other sizes and other laws, ten per cent of the lines filed wrong.
 OTHER = NetworkPlan(
     "other",
     (
@@ -111,5 +130,6 @@ OTHER = NetworkPlan(
     misfiled_exchange_ratio=0.10,
     telemetry_ratio=0.45,
     silent_ratio=0.05,
+    nature=Nature(by_size=True, settling=True, bursts=True, skewed=True, long_tail=True, partial=(0.2, 0.6)),
 )
 PLANS = {plan.name: plan for plan in (STANDARD, OTHER)}

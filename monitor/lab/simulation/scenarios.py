@@ -77,11 +77,15 @@ def place(world: World, scenario: str) -> list[str]:
 
 def _programme(world: World, scenario: str) -> list[tuple[str, Scenario]]:
     """What is placed, in this order."""
+    twelve_hours = (world.end_ns - world.start_ns) / (12 * HOUR)
+    repeats = max(1, round(twelve_hours))
+    if scenario == "benign":
+        # A long run has all of it again and again, and the failover of a BNG too.
+        again = [one for one in (*BENIGN, traps.renumbering) if one not in ONCE_A_DAY]
+        return [(scenario, one) for one in BENIGN] + [(scenario, one) for one in again] * (repeats - 1)
     if scenario != "all":
         return [(scenario, one) for one in SCENARIOS[scenario]]
     names = [*FIRST, *(n for n in SCENARIOS if n not in FIRST), *TWICE]
-    twelve_hours = (world.end_ns - world.start_ns) / (12 * HOUR)
-    repeats = max(1, round(twelve_hours))
     # Ten times the lines have room for more faults, not for ten times as many at once.
     crowd = max(1, round(np.sqrt(len(world.network) / 10_000)))
     programme: list[tuple[str, Scenario]] = []

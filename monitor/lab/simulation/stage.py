@@ -4,7 +4,7 @@ import numpy as np
 
 from monitor.lab.simulation.booking import Booking, NoRoom
 from monitor.lab.simulation.world import MINUTE, NS, World
-from monitor.records.rounds import I32
+from monitor.records.rounds import I32, I64
 
 NODES = ("olt", "msan", "cmts")
 MIDDLE = ("pon", "slot", "mac-domain", "card", "shelf", "node")
@@ -24,9 +24,12 @@ class Stage:
         self.longest = max(10.0, total / 5)  # minutes; a short run has short faults
 
     def minutes(self, low: float, high: float) -> int:
-        """A duration in ns, log-uniform: most faults are short."""
+        """A duration in ns, log-uniform (or lognormal, cut at the ends): most faults are short."""
         high = min(high, self.longest)
         low = min(low, high)
+        if self.network.plan.nature.long_tail:
+            middle = np.sqrt(low * high)
+            return int(np.clip(middle * self.rng.lognormal(-0.2, 0.6), low, high) * MINUTE)
         return int(np.exp(self.rng.uniform(np.log(low), np.log(high))) * MINUTE)
 
     def element(self, kinds: tuple[str, ...], low: int, high: int | None = None) -> int:
@@ -35,7 +38,18 @@ class Stage:
         found = [e for e in self.network.elements_at(kinds) if low <= self.sizes[e] <= high]
         if not found:
             raise NoRoom(f"no {' or '.join(kinds)} with {low} to {high} lines")
+        if self.network.plan.nature.by_size:
+            weight = np.sqrt([float(self.sizes[e]) for e in found])
+            return int(self.rng.choice(found, p=weight / weight.sum()))
         return int(self.rng.choice(found))
+
+    def back(self, count: int, back_s: tuple[float, float]) -> I64:
+        """After how many ns each of the lines is back, int64 [count]: evenly within `back_s`, or most of them early."""
+        low, high = back_s
+        if self.network.plan.nature.settling:
+            wait = np.minimum(self.rng.exponential((high - low) / 3, count), 2 * (high - low))
+            return ((low + wait) * NS).astype(np.int64)
+        return (self.rng.uniform(low, high, count) * NS).astype(np.int64)
 
     def place(self, lines: I32, duration: int, alone: bool = False) -> int:
         """A start for a fault of these lines that collides with nothing; raises NoRoom."""
@@ -75,7 +89,7 @@ class Stage:
         self.world.cut(
             lines,
             start + self.rng.integers(0, 2 * NS, len(lines)),
-            end + (self.rng.uniform(*back_s, len(lines)) * NS).astype(np.int64),
+            end + self.back(len(lines), back_s),
             fault=fault,
         )
         self.world.cut_elements(element, start, end + int(back_s[0] * NS))

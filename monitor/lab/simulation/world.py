@@ -15,6 +15,7 @@ from monitor.records.rounds import I32, I64
 NS = 1_000_000_000
 MINUTE = 60 * NS
 HOUR = 3600 * NS
+BUSINESS_EVERY = 20  # one line in so many is a business
 
 
 @dataclass(frozen=True, slots=True, eq=False)
