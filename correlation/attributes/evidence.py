@@ -124,6 +124,20 @@ def spread(bad: F64, usual: F64, total: F64) -> float | None:
     return float(found * (1 + 3 / (len(bad) - 1)))
 
 
+def common_level(bad: F64, expected: F64) -> float:
+    """By how much the rates of most cells differ from `expected`: the weighted median over cells that can tell, where
+    they hold half of all; else the mean. With the mean, a strong cause in a small table makes every cell look odd."""
+    if not bad.sum() > 0:
+        return 0.0
+    telling = expected * (bad.sum() / expected.sum()) >= ENOUGH
+    if expected[telling].sum() < 0.5 * expected.sum():
+        return float(bad.sum() / expected.sum())
+    ratio = bad[telling] / expected[telling]
+    order = np.argsort(ratio, kind="stable")
+    mass = np.cumsum(expected[telling][order])
+    return float(ratio[order][np.searchsorted(mass, 0.5 * mass[-1])])
+
+
 def scatter(bad: F64, usual: F64, total: F64, limit: float) -> float:
     """Intra-cell correlation rho: cells scatter by n p (1 - p) (1 + (n - 1) rho). By moments; deviations are cut at
     `limit` times what is expected."""

@@ -16,10 +16,12 @@ from correlation.attributes.evidence import (
     LIKE,
     Sums,
     background,
+    common_level,
     likelihood_ratio,
     price,
     scatter,
 )
+from correlation.attributes.expected import usual_ratio
 from correlation.attributes.spreads import Spreads
 from correlation.attributes.views import Views
 
@@ -31,6 +33,9 @@ TOP = 40  # combinations looked at closely in each step
 BEAM = 12  # of them refined by a further attribute
 ROUNDS = 4
 PASSES = 2
+# Strong causes in a small table lift the mean so far that every cell looks odd. Where nothing is found beside the mean,
+# it is looked for beside the level of most cells, and beside what each value of each attribute shows.
+STARTS = ("mean", "middle", "each value")
 FIRST_LIMIT, LAST_LIMIT = 4.0, 400.0
 
 
@@ -61,7 +66,17 @@ def explain_table(table: Table) -> list[Cause]:
     cells = make_cells(table)
     if not cells.codes or not cells.bad.sum() > 0:
         return []
-    weight = _weights(cells, [], FIRST_LIMIT)
+    found: list[_Found] = []
+    for start in STARTS:
+        found = found or _settled(cells, start)
+    causes = [_cause(cells, one) for one in found]
+    causes.sort(key=lambda c: (-c.score, len(c.cause), sorted(c.cause.items())))
+    return causes
+
+
+def _settled(cells: Cells, start: str) -> list[_Found]:
+    """`start`: against what the scatter of the cells is judged as long as no cause is known."""
+    weight = _weights(cells, [], FIRST_LIMIT, start)
     views = Views(cells, weight)
     found, spreads = _search(views, Spreads())
     # How much cells scatter and values differ by nature can only be told without the causes: so, by turns.
@@ -73,12 +88,10 @@ def explain_table(table: Table) -> list[Cause]:
         found, spreads = _search(views, spreads)
         if [f.named for f in found] == before:
             break
-    causes = [_cause(cells, one) for one in found]
-    causes.sort(key=lambda c: (-c.score, len(c.cause), sorted(c.cause.items())))
-    return causes
+    return found
 
 
-def _weights(cells: Cells, named: list[Named], limit: float) -> npt.NDArray[np.float64]:
+def _weights(cells: Cells, named: list[Named], limit: float, start: str = "mean") -> npt.NDArray[np.float64]:
     free = np.ones(len(cells), np.bool_)
     for one in named:
         free[cells.members(one)] = False
@@ -86,7 +99,10 @@ def _weights(cells: Cells, named: list[Named], limit: float) -> npt.NDArray[np.f
     expected = float((total * cells.ratio[free]).sum())
     if not expected > 0:
         return np.ones(len(cells))
-    usual = np.clip(cells.ratio[free] * (bad.sum() / expected), 1e-9, 1 - 1e-9)
+    level = common_level(bad, total * cells.ratio[free]) if start == "middle" else bad.sum() / expected
+    usual = np.clip(cells.ratio[free] * level, 1e-9, 1 - 1e-9)
+    if start == "each value":
+        usual = usual_ratio(cells.codes, [len(values) for values in cells.values], cells.bad, cells.total)
     rho = scatter(bad, usual, total, limit)
     return np.asarray(1 / (1 + np.maximum(cells.total - 1, 0) * rho))
 

@@ -40,6 +40,23 @@ def test_several_causes_at_once_come_out_as_several() -> None:
     assert named(table) == [{"cdn": "v0"}, {"device": "v7"}]
 
 
+def test_a_small_table_with_a_strong_cause() -> None:
+    """In a dozen rows, of which two hold nearly all failures, exactly these two are named: the mean, which they lift,
+    does not hide them."""
+    rows = [(c, b, d) for c in "abc" for b in ("720", "1080") for d in ("tv", "phone")]
+    bad = np.array([90.0 if (c, b) == ("b", "1080") else 4.0 for c, b, _ in rows])
+    columns = tuple(column(name, [row[i] for row in rows]) for i, name in enumerate(("cdn", "bitrate", "device")))
+    assert named(Table(columns, bad, np.full(len(rows), 300.0))) == [{"bitrate": "1080", "cdn": "b"}]
+
+
+def test_two_of_five_values() -> None:
+    """Two values of five fail several times as often as the other three, whatever else is in the table."""
+    rows = [(o, c) for o in "abcde" for c in "xy"]
+    bad = np.array([{"a": 480.0, "c": 280.0}.get(o, 80.0) for o, _ in rows])
+    columns = tuple(column(name, [row[i] for row in rows]) for i, name in enumerate(("olt", "cdn")))
+    assert named(Table(columns, bad, np.full(len(rows), 4000.0))) == [{"olt": "a"}, {"olt": "c"}]
+
+
 def test_a_model_that_is_sold_in_one_region_only_does_not_drag_the_region_in() -> None:
     """Nearly all of a model is in one region, which is fine without it: the model is named alone."""
     rng = np.random.default_rng(4)
