@@ -62,6 +62,10 @@ bench-daemon: setup
 	@config/setup/packages demo
 	$(ENV)/python -m benchmarks.daemon.steady $(ARGS)
 
+.PHONY: bench-million
+bench-million: setup
+	$(ENV)/python -m benchmarks.daemon.million $(ARGS)
+
 bench-probing: setup
 	@config/setup/packages probing
 	$(ENV)/python -m benchmarks.probing.compare $(ARGS)

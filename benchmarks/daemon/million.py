@@ -4,8 +4,8 @@
 
 Needs root (network namespaces). For each number of lines: the daemon is started on an inventory of its own, one round
 warms it up, then `--rounds` rounds are measured. Shown per process: CPU (share of one core; the kernel's part of
-answering is in the prober's) and the largest resident memory; rounds that overran, lines that were called down though
-all answer, the longest engine step, look-ups over HTTP meanwhile, and what was written to disk.
+answering is in the prober's) and the largest resident memory (a snapshot is taken every other round); rounds that
+overran, lines called down though all answer, the longest engine step, look-ups over HTTP meanwhile, and what was written to disk.
 """
 
 import argparse
@@ -51,6 +51,8 @@ def configuration(isp: Isp, network: Network, folder: Path, port: int, interval_
     references = [(f"outside-{i}", address, "") for i, address in enumerate(OUTSIDE)]
     references += [(f"in-{e}", isp.reference_address(e), path) for e, path in enumerate(isp.exchange_paths[:EXCHANGES])]
     text = f"""
+[daemon]
+snapshot_s = {2 * interval_s}
 [inventory]
 file = "inventory.csv"
 elements_file = "elements.csv"
@@ -134,7 +136,7 @@ def measure(daemon: Child, client: httpx.Client, isp: Isp, folder: Path, interva
         sum(used[1:]),
         peak[0],
         sum(peak[1:]),
-        int(after.get("faultline_icmp_overruns_total", 0)),
+        int(after.get("faultline_icmp_overruns_total", 0) - before.get("faultline_icmp_overruns_total", 0)),
         int(after.get("faultline_lines:down", 0)),
         int(after.get("faultline_lines:up", 0)),
         longest_step_s(before, after),

@@ -2,9 +2,10 @@
 
 A question is rendered once by dnspython; each asking only gets a fresh random id (and, for 0x20, fresh case) in the
 rendered bytes. An answer counts only if its id and its question are ours; what it says is then parsed by dnspython
-and classified. `Outcome` values are the named reasons that reach people.
+(a plain right one by collectors.dns.plain) and classified. `Outcome` values are the named reasons that reach people.
 """
 
+import ipaddress
 import secrets
 from enum import StrEnum
 
@@ -16,6 +17,7 @@ import dns.rcode
 import dns.rdatatype
 import msgspec
 
+from collectors.dns import plain
 from collectors.dns.settings import NameSettings
 
 HEADER = 12
@@ -67,7 +69,11 @@ class Question:
         self._name = dns.name.from_text(settings.name)
         self._type = dns.rdatatype.from_text(settings.type)
         self._wire = b"" if absent else self._render(self._name)
+        self._question_end = _question_end(self._wire) if self._wire else 0
         self._expect = frozenset(_canonical(text, settings.type) for text in settings.expect)
+        # The same values as bytes, where a plain reply can be read without dnspython.
+        self._plain = not absent and not settings.signed and settings.type in ("A", "AAAA")
+        self._expect_bytes = frozenset(ipaddress.ip_address(t).packed for t in self._expect) if self._plain else None
 
     @property
     def tcp_only(self) -> bool:
@@ -81,7 +87,7 @@ class Question:
             wire = self._render(dns.name.Name((label.encode(), *self._name.labels)))
         else:
             wire = self._wire
-        end = _question_end(wire)
+        end = self._question_end or _question_end(wire)
         question = wire[HEADER:end]
         if self._mixed_case:
             question = _mix_case(question[:-4]) + question[-4:]
@@ -105,6 +111,10 @@ class Question:
 
     def classify(self, wire: bytes) -> tuple[Outcome, str]:
         """What a reply to this question (see `answers`) says, and the particulars in words."""
+        if self._plain:
+            given = plain.addresses(wire, self._question_end, self._type)
+            if given is not None and (not self._expect_bytes or given <= self._expect_bytes):
+                return Outcome.OK, ""
         try:
             reply = dns.message.from_wire(wire)
         except (dns.exception.DNSException, ValueError, IndexError) as error:
@@ -121,17 +131,17 @@ class Question:
             chain = reply.resolve_chaining()
         except dns.exception.DNSException as error:
             return Outcome.MALFORMED, f"{type(error).__name__}: {error}"
-        given = frozenset(record.to_text().lower() for record in chain.answer) if chain.answer else frozenset()
+        texts = frozenset(record.to_text().lower() for record in chain.answer) if chain.answer else frozenset()
         if self.absent:
-            if given:
-                return Outcome.NXDOMAIN_REWRITTEN, f"a name that does not exist got {_few(given)}"
+            if texts:
+                return Outcome.NXDOMAIN_REWRITTEN, f"a name that does not exist got {_few(texts)}"
             return Outcome.OK, ""
         if code == dns.rcode.NXDOMAIN:
             return Outcome.NXDOMAIN, f"{self.settings.name} does not exist"
-        if not given:
+        if not texts:
             return Outcome.NO_DATA, f"no {self.settings.type} for {self.settings.name}"
-        if self._expect and not given <= self._expect:
-            return Outcome.WRONG_ANSWER, f"{self.settings.name} is {_few(given - self._expect)}"
+        if self._expect and not texts <= self._expect:
+            return Outcome.WRONG_ANSWER, f"{self.settings.name} is {_few(texts - self._expect)}"
         if self.settings.signed and not reply.flags & dns.flags.AD:
             return Outcome.NOT_VALIDATED, f"{self.settings.name} came without the AD flag"
         return Outcome.OK, ""
