@@ -28,7 +28,7 @@ from monitor.lab.process import Child, free_port, start
 
 OUTSIDE = ("203.0.113.1", "198.51.100.1")
 EXCHANGES = 8  # reference targets within the network
-READY_S = 240
+READY_S = 600
 
 
 class Cost(NamedTuple):
