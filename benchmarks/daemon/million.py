@@ -5,7 +5,8 @@
 Needs root (network namespaces). For each number of lines: the daemon is started on an inventory of its own, one round
 warms it up, then `--rounds` rounds are measured. Shown per process: CPU (share of one core; the kernel's part of
 answering is in the prober's) and the largest resident memory (a snapshot is taken every other round); rounds that
-overran, lines called down though all answer, the longest engine step, look-ups over HTTP meanwhile, and what was written to disk.
+overran, lines called down though all answer, the longest engine step, look-ups over HTTP meanwhile, and what was
+written to disk.
 """
 
 import argparse
