@@ -72,7 +72,7 @@ class ManualClock:
 def rfc3339(at_ns: int) -> str:
     """UTC with milliseconds, as in every file and answer: 2026-11-23T08:15:30.250Z."""
     seconds, rest = divmod(at_ns, NS)
-    base = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    base = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     return f"{base}.{rest // 1_000_000:03d}Z"
 
 

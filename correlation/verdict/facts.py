@@ -10,6 +10,7 @@ from monitor.inventory import Inventory, Observability
 from monitor.records import Flag, FlagKind, Incident, IncidentKind, IncidentStatus, LineState
 
 NS = 1_000_000_000
+UNKNOWN, DOWN = int(LineState.UNKNOWN), int(LineState.DOWN)  # numpy compares plain numbers faster
 STALE_INTERVALS = 3  # older than so many rounds is no evidence any more
 NEWLY_DOWN_S = 1800.0  # neighbours that fell within this time may have fallen together
 ENOUGH_SIBLINGS = 3  # below that "only here" cannot be said
@@ -17,6 +18,19 @@ CALLS_WINDOW_S = 900.0
 GASP_SLACK_NS = 5 * NS  # clocks of router and prober differ a little
 SIGNS_AT_MOST = 1024  # lines whose single signs are read: bounds the time of one verdict
 LOGIN_MEMORY_S = 7200.0  # a router repeats its login at least that often
+
+
+@dataclass(frozen=True, slots=True)
+class AtHome:
+    """`wired_works`: a device on a cable works (True), does not (False), or nobody has tried (None). `wifi_rssi_dbm`:
+    the newest value that the router told, at `wifi_ns` (UTC)."""
+
+    wired_works: bool | None = None
+    wifi_rssi_dbm: float | None = None
+    wifi_ns: int = 0
+
+
+NOT_ASKED = AtHome()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,16 @@ class LineFacts:
     """Everything the rules ask about row `line`, at `now_ns`. `near`: the finest element with enough observable
     siblings; `wide`: the finest one where enough of them are up (both None when there is none)."""
 
-    def __init__(self, view: EngineView, inventory: Inventory, line: int, now_ns: int, observability: int) -> None:
+    def __init__(
+        self,
+        view: EngineView,
+        inventory: Inventory,
+        line: int,
+        now_ns: int,
+        observability: int,
+        at_home: AtHome = NOT_ASKED,
+    ) -> None:
+        self.at_home = at_home
         self.view = view
         self.inventory = inventory
         self.line = line
@@ -200,19 +223,22 @@ class LineFacts:
         elements, view = self.inventory.elements, self.view
         low, high = int(elements.lo[element]), int(elements.hi[element])
         state = view.state[low:high]
-        known = (state != LineState.UNKNOWN) & (view.probed_ns[low:high] >= self.limit_ns)
+        known = view.probed_ns[low:high] >= self.limit_ns
+        known &= state != UNKNOWN
         known[self.line - low] = False
         observable = int(np.count_nonzero(known))
         if observable < ENOUGH_SIBLINGS:
             return Siblings(elements.paths[element], observable)
-        down = known & (state == LineState.DOWN)
-        newly = down & (view.since_ns[low:high] >= self.now_ns - int(NEWLY_DOWN_S * NS))
+        known &= state == DOWN
+        down, newly = int(np.count_nonzero(known)), 0
+        if down:
+            newly = int(np.count_nonzero(view.since_ns[low:high][known] >= self.now_ns - int(NEWLY_DOWN_S * NS)))
         gasps, calls = self._signs(low, min(high, low + SIGNS_AT_MOST)) if with_signs else (0, 0)
         return Siblings(
             elements.paths[element],
             observable,
-            observable - int(np.count_nonzero(down)),
-            int(np.count_nonzero(newly)),
+            observable - down,
+            newly,
             gasps,
             calls,
         )
@@ -220,11 +246,14 @@ class LineFacts:
     def _signs(self, low: int, high: int) -> tuple[int, int]:
         """How many other lines of low:high gasped and were not seen since, and for how many somebody called lately."""
         gasps = calls = 0
+        gasp_ns, call_ns = self.now_ns - int(NEWLY_DOWN_S * NS), self.now_ns - int(CALLS_WINDOW_S * NS)
+        get = self.view.signs.get
         for row in range(low, high):
-            signs = self.view.signs.get(row)
+            signs = get(row)
             if signs is None or row == self.line:
                 continue
-            seen = max(int(self.view.replied_ns[row]), signs.cpe_online_ns, signs.cpe_boot_ns)
-            gasps += signs.dying_gasp_ns > seen and self.age_s(signs.dying_gasp_ns) <= NEWLY_DOWN_S
-            calls += signs.call_ns > 0 and self.age_s(signs.call_ns) <= CALLS_WINDOW_S
+            if signs.dying_gasp_ns >= gasp_ns:
+                seen = max(int(self.view.replied_ns[row]), signs.cpe_online_ns, signs.cpe_boot_ns)
+                gasps += signs.dying_gasp_ns > seen
+            calls += signs.call_ns >= call_ns
         return gasps, calls

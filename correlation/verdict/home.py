@@ -1,7 +1,5 @@
 """What is known of the customer's own network: the agent's question answered, and the router's Wi-Fi telemetry."""
 
-from dataclasses import dataclass
-
 from correlation.verdict.facts import LineFacts
 from correlation.verdict.finding import CPE, Finding, about_line, also, codes, seen
 from monitor.records import Confidence, Evidence, VerdictCode
@@ -12,23 +10,10 @@ FRESH_S = 1800.0
 CUSTOMER = "customer"
 
 
-@dataclass(frozen=True, slots=True)
-class AtHome:
-    """`wired_works`: a device on a cable works (True), does not (False), or nobody has tried (None). `wifi_rssi_dbm`:
-    the newest value that the router told, at `wifi_ns` (UTC)."""
-
-    wired_works: bool | None = None
-    wifi_rssi_dbm: float | None = None
-    wifi_ns: int = 0
-
-
-NOT_ASKED = AtHome()
-
-
-def wifi_only(f: LineFacts, home: AtHome) -> Finding | None:
+def wifi_only(f: LineFacts) -> Finding | None:
     """The line answers, and by cable it works, or the router sees its Wi-Fi clients only weakly. A test by cable that
     fails says that it is not the Wi-Fi, whatever the signal is."""
-    weak = _weak(f, home)
+    home, weak = f.at_home, _weak(f)
     if not f.answers or home.wired_works is False or not (home.wired_works or weak):
         return None
     evidence: list[Evidence] = []
@@ -52,6 +37,7 @@ def wifi_only(f: LineFacts, home: AtHome) -> Finding | None:
     )
 
 
-def _weak(f: LineFacts, home: AtHome) -> bool:
+def _weak(f: LineFacts) -> bool:
+    home = f.at_home
     fresh = home.wifi_ns > 0 and f.age_s(home.wifi_ns) <= FRESH_S
     return fresh and home.wifi_rssi_dbm is not None and home.wifi_rssi_dbm < WEAK_DBM

@@ -7,40 +7,33 @@ the moment and why the line can be measured or not go in; times are ns UTC.
 from collections.abc import Callable
 
 from correlation.verdict import area, home, line
-from correlation.verdict.facts import LineFacts
+from correlation.verdict.facts import NOT_ASKED, AtHome, LineFacts
 from correlation.verdict.finding import Finding, codes, seen
-from correlation.verdict.home import NOT_ASKED, AtHome
 from correlation.view import EngineView
 from monitor.inventory import Inventory
 from monitor.records import Confidence, Evidence, Verdict, VerdictCode
 
-Rule = Callable[[LineFacts, AtHome], Finding | None]
-
-
-def alone(rule: Callable[[LineFacts], Finding | None]) -> Rule:
-    """A rule that asks nothing of the customer's own network."""
-    return lambda facts, _: rule(facts)
-
+Rule = Callable[[LineFacts], Finding | None]
 
 RULES: tuple[tuple[VerdictCode, Rule], ...] = (
-    (VerdictCode.DATA_STALE, alone(area.stale)),
-    (VerdictCode.ACCOUNT_SUSPENDED, alone(area.suspended)),
-    (VerdictCode.NOT_YET_ACTIVATED, alone(area.not_yet_active)),
-    (VerdictCode.PLANNED_WORK, alone(area.planned_work)),
-    (VerdictCode.KNOWN_OUTAGE, alone(area.known_outage)),
-    (VerdictCode.AREA_POWER_CUT, alone(area.area_power_cut)),
-    (VerdictCode.OUTAGE_FORMING, alone(area.outage_forming)),
-    (VerdictCode.NESTED_FAULT, alone(area.nested_fault)),
-    (VerdictCode.POWER_AT_HOME, alone(area.power_at_home)),
-    (VerdictCode.NOT_OBSERVABLE, alone(area.not_observable)),
-    (VerdictCode.LINE_DOWN_ONLY_HERE, alone(line.line_down_only_here)),
-    (VerdictCode.LOGIN_FAILED, alone(line.login_failed)),
-    (VerdictCode.DNS_FAULT, alone(line.dns_fault)),
-    (VerdictCode.UNSTABLE, alone(line.unstable)),
-    (VerdictCode.SLOW_VS_BASELINE, alone(line.slow)),
-    (VerdictCode.CPE_FAULT, alone(line.cpe_fault)),
+    (VerdictCode.DATA_STALE, area.stale),
+    (VerdictCode.ACCOUNT_SUSPENDED, area.suspended),
+    (VerdictCode.NOT_YET_ACTIVATED, area.not_yet_active),
+    (VerdictCode.PLANNED_WORK, area.planned_work),
+    (VerdictCode.KNOWN_OUTAGE, area.known_outage),
+    (VerdictCode.AREA_POWER_CUT, area.area_power_cut),
+    (VerdictCode.OUTAGE_FORMING, area.outage_forming),
+    (VerdictCode.NESTED_FAULT, area.nested_fault),
+    (VerdictCode.POWER_AT_HOME, area.power_at_home),
+    (VerdictCode.NOT_OBSERVABLE, area.not_observable),
+    (VerdictCode.LINE_DOWN_ONLY_HERE, line.line_down_only_here),
+    (VerdictCode.LOGIN_FAILED, line.login_failed),
+    (VerdictCode.DNS_FAULT, line.dns_fault),
+    (VerdictCode.UNSTABLE, line.unstable),
+    (VerdictCode.SLOW_VS_BASELINE, line.slow),
+    (VerdictCode.CPE_FAULT, line.cpe_fault),
     (VerdictCode.WIFI_ONLY, home.wifi_only),
-    (VerdictCode.NO_FAULT_FOUND, alone(line.no_fault_found)),
+    (VerdictCode.NO_FAULT_FOUND, line.no_fault_found),
 )
 
 
@@ -59,8 +52,8 @@ def judge(
     """
     if view.generation != inventory.generation or view.state.shape[0] != len(inventory):
         view = EngineView.empty(len(inventory), view.at_ns, inventory.generation)
-    facts = LineFacts(view, inventory, line, now_ns, observability)
-    findings = [finding for _, rule in RULES if (finding := rule(facts, at_home)) is not None]
+    facts = LineFacts(view, inventory, line, now_ns, observability, at_home)
+    findings = [finding for _, rule in RULES if (finding := rule(facts)) is not None]
     # Every case ends in a rule; should one ever not, nothing is claimed.
     best = next((finding for finding in findings if finding.wins), None) or _no_statement(facts)
     return Verdict(

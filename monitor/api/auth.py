@@ -7,6 +7,7 @@ costs no database; a key revoked elsewhere works no longer than that.
 
 import hashlib
 import hmac
+import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ class Authenticator:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._known: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self._salt = secrets.token_bytes(32)
         self.guesses = Guesses(services)
         self._refused = services.metrics.counter(
             "api_refused_total", "requests without a valid key or session", ["why"]
@@ -131,7 +133,8 @@ class Authenticator:
 
     async def _check(self, memory: str, secret: str, client: str) -> Principal:
         now = time.monotonic()
-        slot = hashlib.sha256(memory.encode(errors="surrogatepass")).digest()
+        # Keyed, so that what lies in memory is no hash of a secret that somebody else could know.
+        slot = hashlib.blake2b(memory.encode(errors="surrogatepass"), digest_size=32, key=self._salt).digest()
         known = self._known.get(slot)
         now_ns = self._services.clock.now_ns()
         if known and known[1] > now and (known[0].expires_ns is None or known[0].expires_ns > now_ns):

@@ -4,8 +4,7 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from correlation.verdict import AtHome
-from correlation.verdict.home import NOT_ASKED
+from correlation.verdict import NOT_ASKED, AtHome
 from monitor.api.services import Services
 from monitor.clock import NS
 from monitor.inventory import Observability

@@ -4,7 +4,6 @@ import logging
 import time
 
 from fastapi import HTTPException
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.api.problems import Problem
@@ -57,7 +56,7 @@ class Wrapper:
             await send(message)
 
         try:
-            length = Headers(scope=scope).get("content-length", "0")
+            length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
             if length.isdigit() and int(length) > MAX_BODY:
                 await Problem(413, TOO_LARGE).response()(scope, bounded, marked)
                 return

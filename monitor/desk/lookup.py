@@ -7,8 +7,7 @@ one by. A key that is an IP address asks the bindings of now, since addresses ar
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from correlation.verdict import AtHome, judge, unclear
-from correlation.verdict.home import NOT_ASKED
+from correlation.verdict import NOT_ASKED, AtHome, judge, unclear
 from correlation.view import EngineView
 from monitor.desk.masking import initials, masked_id, masked_street
 from monitor.inventory import Bindings, Inventory, Match, MatchedBy, Observability
