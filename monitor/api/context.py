@@ -123,12 +123,12 @@ def given_time(text: str, field: str) -> int:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How errors are documented: 401, 403, 422, 429 and 503 can come from any route."""
+    """How errors are documented: 400 (no JSON at all), 401, 403, 413, 422, 429 and 503 can come from any route."""
     return {
         status: {
             "description": TITLES[status],
             "model": ProblemBody,
             "content": {MEDIA_TYPE: {}},
         }
-        for status in sorted({401, 403, 422, 429, 503, *statuses})
+        for status in sorted({400, 401, 403, 413, 422, 429, 503, *statuses})
     }

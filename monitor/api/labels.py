@@ -1,164 +1,35 @@
-"""The page's own words. key -> (German, English). `{x}` is filled in by the script."""
+"""The page's own words, from the catalogues in `locale/` (gettext's .po, read with Babel at start: nothing to build).
 
-LABELS: dict[str, tuple[str, str]] = {
-    "tagline": (
-        "Störungen erkennen, bevor der Kunde ausgeredet hat",
-        "Know the fault before the customer has finished",
-    ),
-    "skip": ("Zum Suchfeld", "Skip to the search field"),
-    "language": ("Sprache", "Language"),
-    "theme": ("Helles oder dunkles Aussehen", "Light or dark appearance"),
-    "logout": ("Abmelden", "Log out"),
-    # -- login
-    "login_title": ("Anmelden", "Log in"),
-    "login_key": ("Zugangsschlüssel", "Access key"),
-    "login_hint": (
-        "Den Schlüssel bekommen Sie von Ihrer Administration. Er beginnt mit fl_.",
-        "Your administrator gives you the key. It begins with fl_.",
-    ),
-    "login_button": ("Anmelden", "Log in"),
-    "login_wrong": ("Dieser Schlüssel gilt nicht (mehr).", "This key is not valid (any more)."),
-    "login_ended": (
-        "Die Sitzung ist abgelaufen. Bitte melden Sie sich wieder an.",
-        "Your session has ended. Please log in again.",
-    ),
-    # -- search
-    "search_label": ("Wer ruft an?", "Who is calling?"),
-    "search_placeholder": (
-        "Kundennummer, Anschluss, Telefon, Adresse, IP …",
-        "Customer number, line, phone, address, IP …",
-    ),
-    "search_button": ("Prüfen", "Check"),
-    "search_hint": (
-        "Enter prüft, Strg + Enter nimmt die Meldung auf, Esc leert.",
-        "Enter checks, Ctrl + Enter logs the report, Esc clears.",
-    ),
-    "reports_problem": ("Kunde meldet ein Problem", "Customer reports a problem"),
-    "searching": ("Wird geprüft …", "Checking …"),
-    "empty_title": ("Bereit für den nächsten Anruf", "Ready for the next call"),
-    "empty_text": (
-        "Geben Sie ein, was der Kunde nennt. Die Antwort sagt, was los ist, was Sie sagen können und was zu tun ist.",
-        "Type what the caller gives you. The answer tells what is wrong, what to say, and what to do.",
-    ),
-    # -- verdict
-    "since": ("Seit", "Since"),
-    "scope": ("Umfang", "Scope"),
-    "scope_line": ("nur dieser Anschluss", "this line only"),
-    "scope_none": ("kein gemeinsamer Fehler", "no shared fault"),
-    "scope_unknown": ("noch unklar", "not known yet"),
-    "etr": ("Behoben bis", "Fixed by"),
-    "etr_none": ("noch keine Angabe", "not known yet"),
-    "etr_promised": ("zugesagt", "promised"),
-    "etr_estimate": ("Schätzung", "estimate"),
-    "affected": ("Betroffen", "Affected"),
-    "affected_value": ("{down} von {total} offline", "{down} of {total} down"),
-    "affected_all": ("{total} Anschlüsse", "{total} lines"),
-    "until": ("bis {at}", "until {at}"),
-    "fixed_by": ("behoben bis {at}", "fixed by {at}"),
-    "fixed_about": ("meist behoben bis {at}", "usually fixed by {at}"),
-    "confidence": ("Sicherheit", "Confidence"),
-    "say": ("Das können Sie sagen", "What you can say"),
-    "say_language": ("Sprache des Kunden", "Customer’s language"),
-    "copy": ("Kopieren", "Copy"),
-    "copied": ("Kopiert", "Copied"),
-    "steps": ("Nächste Schritte", "Next steps"),
-    "dont": ("Bitte nicht", "Please don’t"),
-    "evidence": ("Worauf sich das stützt", "What this is based on"),
-    "age_now": ("gerade eben", "just now"),
-    "age_ago": ("vor {age}", "{age} ago"),
-    "also_seen": ("Außerdem zu sehen", "Also seen"),
-    "live_waiting": ("Anschluss wird gerade befragt …", "Asking the line right now …"),
-    "live_yes": ("Antwortet gerade ({rtt} ms)", "Answers right now ({rtt} ms)"),
-    "live_yes_plain": ("Antwortet gerade", "Answers right now"),
-    "live_no": ("Antwortet gerade nicht", "Does not answer right now"),
-    "live_none": ("Keine neue Messung gekommen", "No new measurement came"),
-    # -- candidates
-    "candidates_title": ("{n} Anschlüsse passen", "{n} lines match"),
-    "candidates_hint": (
-        "Fragen Sie nach, dann wählen Sie mit Klick oder Ziffer. Nicht vorlesen.",
-        "Ask the caller, then pick by click or digit. Do not read out.",
-    ),
-    "candidates_more": ("… und {n} weitere: bitte genauer suchen", "… and {n} more: please be more precise"),
-    # -- line
-    "line": ("Anschluss", "Line"),
-    "line_path": ("Weg", "Path"),
-    "line_customer": ("Kunde", "Customer"),
-    "line_place": ("Adresse", "Address"),
-    "line_phone": ("Telefon", "Phone"),
-    "line_cpe": ("Router", "Router"),
-    "line_technology": ("Technik", "Technology"),
-    "verify": ("Anrufer geprüft durch", "Caller verified by"),
-    "verify_none": ("noch nicht geprüft: Daten verdeckt", "not verified yet: data masked"),
-    "verify_customer_number": ("Kundennummer", "Customer number"),
-    "verify_phone_password": ("Telefonkennwort", "Phone password"),
-    "verify_address_and_name": ("Name und Adresse", "Name and address"),
-    "verify_callback": ("Rückruf", "Callback"),
-    "verify_other": ("anders", "Other"),
-    "history": ("Letzte 24 Stunden", "Last 24 hours"),
-    "history_text": (
-        "Antwortzeit, zuletzt {rtt} ms; Ausfälle sind markiert.",
-        "Response time, {rtt} ms last; outages are marked.",
-    ),
-    # -- report
-    "report": ("Meldung aufnehmen", "Log the report"),
-    "report_words": ("In den Worten des Kunden", "In the customer’s words"),
-    "report_symptom": ("Was fehlt?", "What is wrong?"),
-    "report_button": ("Meldung aufnehmen", "Log report"),
-    "report_done": ("Aufgenommen als {case}", "Logged as {case}"),
-    "report_again": ("War schon aufgenommen: {case}", "Was logged already: {case}"),
-    "symptom_no_internet": ("Kein Internet", "No internet"),
-    "symptom_slow": ("Langsam", "Slow"),
-    "symptom_drops": ("Bricht ab", "Drops"),
-    "symptom_no_phone": ("Kein Telefon", "No phone"),
-    "symptom_no_tv": ("Kein Fernsehen", "No TV"),
-    "symptom_login": ("Anmeldung", "Login"),
-    "symptom_wifi": ("WLAN", "Wi-Fi"),
-    "symptom_other": ("Anderes", "Other"),
-    # -- incidents
-    "incidents": ("Offene Störungen", "Open incidents"),
-    "incidents_none": ("Keine offenen Störungen", "No open incidents"),
-    "incidents_none_text": ("Neue erscheinen hier von selbst.", "New ones appear here by themselves."),
-    "incidents_live": ("live", "live"),
-    "incidents_offline": ("Verbindung unterbrochen", "connection lost"),
-    "incident_calls": ("Anrufe: {n}", "Calls: {n}"),
-    "incident_open_for": ("seit {age}", "for {age}"),
-    "status_suspected": ("wird geprüft", "being checked"),
-    "status_open": ("offen", "open"),
-    "status_recovering": ("klingt ab", "recovering"),
-    "status_resolved": ("behoben", "resolved"),
-    "incident_close": ("Schließen", "Close"),
-    "incident_explanation": ("Warum", "Why"),
-    "incident_history": ("Verlauf", "Timeline"),
-    "incident_notes": ("Notizen", "Notes"),
-    "incident_confidence": ("Sicherheit", "Confidence"),
-    "incident_runner_up": ("Sonst denkbar", "Otherwise"),
-    "incident_acked": ("Übernommen von {by}", "Taken by {by}"),
-    "incident_ack": ("Übernehmen", "Acknowledge"),
-    "incident_note": ("Notiz hinzufügen", "Add note"),
-    "incident_note_text": ("Notiz", "Note"),
-    "incident_etr": ("Zusagen", "Promise"),
-    "incident_etr_at": ("Behoben bis", "Fixed by"),
-    "incident_resolve": ("Als behoben melden", "Mark as resolved"),
-    "incident_sent": ("Gesendet", "Sent"),
-    "what_suspected": ("vermutet", "suspected"),
-    "what_opened": ("bestätigt", "confirmed"),
-    "what_grew": ("gewachsen", "grew"),
-    "what_shrank": ("kleiner", "shrank"),
-    "what_promoted": ("umfassender", "wider scope"),
-    "what_split": ("geteilt", "split"),
-    "what_merged": ("vereinigt", "merged"),
-    "what_recovering": ("klingt ab", "recovering"),
-    "what_reopened": ("wieder offen", "reopened"),
-    "what_resolved": ("behoben", "resolved"),
-    "what_withdrawn": ("zurückgezogen", "withdrawn"),
-    "what_acked": ("übernommen", "acknowledged"),
-    "what_noted": ("Notiz", "note"),
-    "what_etr_set": ("Termin", "time set"),
-    "what_explained": ("erklärt", "explained"),
-    # -- errors
-    "error_network": (
-        "Der Server ist nicht zu erreichen. Nächster Versuch mit der Eingabetaste.",
-        "The server cannot be reached. Press Enter to try again.",
-    ),
-    "error": ("Das hat nicht geklappt", "That did not work"),
-}
+A language is one file there and one entry in `monitor.words.LANGUAGES`.
+"""
+
+from pathlib import Path
+
+from babel.messages.pofile import read_po
+
+from monitor.words import LANGUAGES
+
+FOLDER = Path(__file__).parent / "locale"
+
+
+def catalogue(language: str) -> dict[str, str]:
+    """key -> text. Raises ValueError for a file that is no catalogue or misses a text."""
+    path = FOLDER / f"{language}.po"
+    with path.open("rb") as file:
+        found = {str(m.id): str(m.string) for m in read_po(file, locale=language, abort_invalid=True) if m.id}
+    if empty := [key for key, text in found.items() if not text]:
+        raise ValueError(f"{path}: no text for {', '.join(empty)}")
+    return found
+
+
+def _all() -> dict[str, tuple[str, ...]]:
+    """key -> its text in each of LANGUAGES, in that order."""
+    catalogues = [catalogue(language) for language in LANGUAGES]
+    keys = set(catalogues[0])
+    for language, one in zip(LANGUAGES, catalogues, strict=True):
+        if odd := keys ^ set(one):
+            raise ValueError(f"{FOLDER / language}.po: only one language has {', '.join(sorted(odd))}")
+    return {key: tuple(one[key] for one in catalogues) for key in catalogues[0]}
+
+
+LABELS: dict[str, tuple[str, ...]] = _all()

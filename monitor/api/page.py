@@ -14,6 +14,7 @@ from monitor.api.services import Services
 from monitor.words import LANGUAGES
 
 HERE = Path(__file__).parent
+MODULES = sorted(file.stem for file in (HERE / "static").glob("*.js") if file.stem != "app")
 
 
 def install(app: FastAPI, services: Services) -> None:
@@ -27,7 +28,7 @@ def install(app: FastAPI, services: Services) -> None:
     async def index(request: Request) -> Response:
         language = _language(request)
         words = {key: texts[LANGUAGES.index(language)] for key, texts in LABELS.items()}
-        html = template.render(language=language, t=words, labels=labels, version=services.version)
+        html = template.render(language=language, t=words, labels=labels, version=services.version, modules=MODULES)
         return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
@@ -43,7 +44,7 @@ def _language(request: Request) -> str:
     return "en"
 
 
-def _as_script(labels: dict[str, tuple[str, str]]) -> Markup:
+def _as_script(labels: dict[str, tuple[str, ...]]) -> Markup:
     """JSON that may stand inside a script element: no `<` can end it early."""
     text = msgspec.json.encode(labels).decode()
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

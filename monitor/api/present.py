@@ -249,6 +249,7 @@ def call(r: Report) -> Shown:
         "started_at": time(r.started_ns),
         "by": r.by,
         "verdict": r.verdict_code,
+        "verdict_title": title(f"verdict.{r.verdict_code}"),
         "incident_id": r.incident_id,
         "disposition": r.disposition,
     }

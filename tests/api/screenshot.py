@@ -238,6 +238,17 @@ async def take(out: Path, everything: Path | None) -> None:
                 await shown.click("[data-incident='F-7Q2K'] button")
                 await shown.wait_for_selector("#incident[open]")
                 await shown.screenshot(path=everything / "15-incident.png")
+            for name, dark, width in (("light", False, 1280), ("dark", True, 1280), ("phone", False, 390)):
+                async with page(started, provider.url, keys["noc"], height=1000, dark=dark, width=width) as shown:
+                    await shown.click("[data-view-link=network]")
+                    await shown.click("[data-path='north']")
+                    await shown.click("[data-path='north/ex-1']")
+                    await shown.wait_for_selector("[data-path='north/ex-1/olt-1']")
+                    await shown.wait_for_timeout(300)
+                    await shown.screenshot(path=everything / f"16-network-{name}.png", full_page=width == 390)
+                    await shown.click("[data-view-link=reports]")
+                    await shown.wait_for_selector("#report-list *")
+                    await shown.screenshot(path=everything / f"17-reports-{name}.png")
 
 
 def main() -> None:

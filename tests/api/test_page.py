@@ -274,14 +274,14 @@ async def test_readable_and_named(isp: Provider, chromium: Browser) -> None:
 def test_every_label_has_both_languages_and_a_use() -> None:
     """Labels in the script and the template exist; none is left over; both languages take the same values."""
     here = Path(__file__).parents[2] / "monitor" / "api"
-    script = (here / "static" / "app.js").read_text()
+    script = "".join(file.read_text() for file in (here / "static").glob("*.js"))
     source = script + (here / "templates" / "page.html").read_text()
     for key, (german, english) in LABELS.items():
         assert german, key
         assert english, key
         assert re.findall(r"\{\w+\}", german) == re.findall(r"\{\w+\}", english), key
         prefix = key.split("_")[0]
-        built = f"`{prefix}_${{" in script
+        built = f"`{prefix}_${{" in script or f"`{key.rsplit('_', 1)[0]}_${{" in script
         assert built or re.search(rf'["`.]{key}\b', source), f"{key} is not used"
     for used in re.findall(r'\bt\("(\w+)"', script) + re.findall(r"t\.(\w+) }}", source):
         assert used in LABELS, used

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from monitor.api.models.base import Input, Output, Time
 
@@ -20,6 +20,10 @@ Regions = Annotated[
 
 
 class KeyIn(Input):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "radius", "role": "probe", "regions": ["north"], "days": 365}]}
+    )
+
     name: PersonName
     role: RoleName
     regions: Regions = Field(default_factory=list)
@@ -47,6 +51,12 @@ class KeyList(Output):
 
 
 class UserIn(Input):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "anna", "role": "agent", "password": "correct horse battery", "regions": []}]
+        }
+    )
+
     name: PersonName
     role: UserRole
     password: Password = Field(description="at least 10 characters")
@@ -78,6 +88,8 @@ class UserList(Output):
 
 class SessionIn(Input):
     """A key, or name and password."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "anna", "password": "correct horse battery"}]})
 
     key: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)] | None = None
     name: PersonName | None = None

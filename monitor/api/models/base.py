@@ -11,7 +11,7 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_white
 
 
 class Input(BaseModel):
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=False)
 
 
 class Output(BaseModel):

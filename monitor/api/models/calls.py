@@ -2,12 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from monitor.api.models.base import Both, Input, Name, Output, Text, Time
 
 
 class CallIn(Input):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"line_id": "L0002459", "symptom": "no_internet", "words": "nothing works since lunch"}]
+        }
+    )
+
     line_id: Name
     symptom: Literal["no_internet", "slow", "drops", "no_phone", "no_tv", "login", "wifi", "other"] = "no_internet"
     words: Text = Field("", description="the customer's own words")
@@ -27,6 +33,7 @@ class CallOut(Output):
     started_at: Time | None
     by: str
     verdict: str
+    verdict_title: Both
     incident_id: str
     disposition: str
 

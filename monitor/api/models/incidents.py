@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from monitor.api.models.base import Both, EtrOut, Input, Output, ScopeOut, Text, Time
 from monitor.api.models.lookup import IncidentBrief
@@ -60,10 +60,16 @@ class AckIn(Input):
 
 
 class NoteIn(Input):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Technician on site, card without power."}]})
+
     text: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
 
 
 class EtrIn(Input):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"at": "2026-11-23T18:00:00Z", "next_update": "2026-11-23T16:00:00Z"}]}
+    )
+
     at: Time
     next_update: Time | None = None
 

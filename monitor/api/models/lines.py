@@ -43,6 +43,7 @@ class ProbeOut(Output):
 class ElementChild(Output):
     path: str
     kind: str
+    has_children: bool
     lines: int
     observable: int
     up: int

@@ -2,12 +2,16 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from monitor.api.models.base import Both, EtrOut, EvidenceOut, Input, Key, Output, Said, ScopeOut, Time
 
 
 class LookupIn(Input):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"key": "C00012345", "reason": "call", "verified_by": "customer_number"}]}
+    )
+
     key: Key = Field(description="line id, customer id, phone, street address, IP address, login or CPE serial")
     reason: Literal["call", "check", "other"] | None = None
     verified_by: Literal["customer_number", "phone_password", "callback", "address_and_name", "other"] | None = Field(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from monitor.api.models.base import Input, Name, Output, ScopeOut, Text, Time
 from monitor.records import EVENT_KINDS
@@ -14,6 +14,19 @@ class ScopeIn(Input):
 
 
 class MaintenanceIn(Input):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "scope": {"kind": "element", "name": "north/ex-12/olt-3"},
+                    "starts_at": "2026-11-25T01:00:00Z",
+                    "ends_at": "2026-11-25T05:00:00Z",
+                    "reason": "card swap",
+                }
+            ]
+        }
+    )
+
     scope: ScopeIn
     starts_at: Time
     ends_at: Time
@@ -67,6 +80,19 @@ class SilenceList(Output):
 
 class EventIn(Input):
     """One row of events.csv."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "subject": "L0002459",
+                    "kind": "login_rejected",
+                    "value": "authentication failed",
+                    "event_id": "radius-1",
+                }
+            ]
+        }
+    )
 
     at: Time | int | float | None = None
     subject: Annotated[str, StringConstraints(min_length=1, max_length=300)]

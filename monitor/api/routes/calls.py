@@ -23,7 +23,12 @@ def routes(api: Api) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["calls"])
     services, reports = api.services, api.reports
 
-    @router.post("/calls", response_model=m.CallCreated, status_code=201, responses=problems(404))
+    @router.post(
+        "/calls",
+        response_model=m.CallCreated,
+        status_code=201,
+        responses={**problems(404), 200: {"model": m.CallCreated, "description": "logged before, by the same request"}},
+    )
     async def add(body: m.CallIn, request: Request, who: LogsCalls) -> Response:
         """Document a customer's report with the verdict of this moment; it is evidence for the engine, too."""
         row = api.row_of(body.line_id, who)

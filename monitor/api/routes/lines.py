@@ -155,6 +155,8 @@ class _Counts:
         return {
             "path": elements.paths[element],
             "kind": elements.kinds[element],
+            # Depth first: a child stands right after its parent.
+            "has_children": element + 1 < len(elements) and int(elements.parent[element + 1]) == element,
             "lines": high - low,
             "observable": high - low - unknown,
             "up": up,

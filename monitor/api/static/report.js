@@ -1,0 +1,36 @@
+// The customer's report: one click, with what the customer said.
+import { h } from "./dom.js";
+import { call } from "./server.js";
+import { $, said, state, t } from "./words.js";
+
+const SYMPTOMS = ["no_internet", "slow", "drops", "no_phone", "no_tv", "login", "wifi", "other"];
+
+export function reportPart(answer) {
+  const requestId = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+  const part = h("section.part.report", { id: "report" });
+  const symptom = h("select", { id: "symptom" }, SYMPTOMS.map((s) => h("option", { value: s }, t(`symptom_${s}`))));
+  const words = h("textarea", { id: "words", maxlength: 4000, rows: 1 });
+  const button = h("button.primary", { id: "log", "aria-keyshortcuts": "Control+Enter", title: "Ctrl + Enter" }, t("report_button"));
+  const problem = h("p.error", { role: "alert", hidden: true });
+  const form = h("form", {}, h("label", {}, t("report_symptom"), symptom), h("label", {}, t("report_words"), words), button);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    problem.hidden = true;
+    try {
+      const made = await call("POST", "/calls", { line_id: answer.line.line_id, symptom: symptom.value, words: words.value, request_id: requestId });
+      const done = t(made.new ? "report_done" : "report_again", { case: made.case_id });
+      part.replaceChildren(h("div.logged", {}, h("strong", {}, `✓ ${done}`), h("p", {}, made.say[state.sayLanguage ?? state.language])));
+      state.answer.logged = made;
+      $("status").textContent = done;
+      $("key").focus();
+    } catch (error) {
+      problem.textContent = `${t("error")}: ${error.message}`;
+      problem.hidden = false;
+      button.disabled = false;
+    }
+  });
+  if (answer.logged) part.append(h("div.logged", {}, h("strong", {}, `✓ ${t("report_done", { case: answer.logged.case_id })}`), h("p", {}, said(answer.logged.say))));
+  else part.append(h("h3", {}, t("report")), form, problem);
+  return part;
+}

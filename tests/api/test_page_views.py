@@ -1,0 +1,217 @@
+"""The page beyond the call: network, planned work, incident in full, reports, accounts; and axe-core on every view."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from monitor.clock import NS
+from monitor.records import FlagKind, IncidentStatus, Scope, ScopeKind
+from tests.api.browsing import CHROMIUM, browser, page
+from tests.api.conftest import Provider
+from tests.desk.world import NOW, incident, promised
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed (apt-get install chromium)"),
+]
+PON = "north/ex-1/olt-1/pon-1"
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+RUN = """() => axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+  .then((found) => found.violations.map((v) => [v.id, v.help, v.nodes.map((n) => n.html).slice(0, 3)]))"""
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    async with browser() as started:
+        yield started
+
+
+async def axe(shown: Page) -> list[object]:
+    """What axe-core finds on the page as it is now. The script is given by the debugger: the policy lets none in."""
+    if not await shown.evaluate("'axe' in window"):
+        await shown.evaluate(AXE)
+    found: list[object] = await shown.evaluate(RUN)
+    return found
+
+
+def mistakes(shown: Page) -> list[str]:
+    found: list[str] = shown.context.mistakes  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.mark.parametrize(("width", "dark", "language"), [(1280, False, "en"), (390, True, "de")])
+async def test_axe_finds_nothing(isp: Provider, chromium: Browser, width: int, dark: bool, language: str) -> None:
+    """Login, empty desk, verdict, candidates, network with everything unfolded, reports, incident: all clean."""
+    isp.scene.down(*range(8))
+    isp.scene.flag("L019", FlagKind.SLOW, "rtt_above_baseline", 40.0, "ms")
+    made = isp.scene.incident(f"element:{PON}", *range(8), etr=promised(), acked_by="noc")
+    isp.publish()
+    isp.decide(made, lines=("L000", "L001"))
+    async with page(chromium, isp.url, width=width, dark=dark, language=language) as shown:
+        await expect(shown.locator("#login")).to_be_visible()
+        assert await axe(shown) == []
+        await shown.fill("#login-key", isp.keys["noc"])
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("[data-incident]")).to_be_visible()
+        assert await axe(shown) == []
+        for key in ("L000", "L019", "Lindenweg 2"):
+            await shown.fill("#key", key)
+            await shown.keyboard.press("Enter")
+            await expect(shown.locator("#verdict")).to_be_visible()
+            await expect(shown.locator("#answer .waiting")).to_have_count(0)
+            assert await axe(shown) == [], key
+        await shown.locator("[data-incident] button").click()
+        await expect(shown.locator("#incident")).to_be_visible()
+        await shown.locator("#incident summary").click()
+        assert await axe(shown) == []
+        await shown.keyboard.press("Escape")
+        await shown.click("[data-view-link=network]")
+        await shown.click("[data-path='north']")
+        await shown.click("[data-path='north/ex-1']")
+        await shown.locator("#network summary").click()
+        await expect(shown.locator("[data-path='north/ex-1/olt-1']")).to_be_visible()
+        assert await axe(shown) == []
+        await shown.click("[data-view-link=reports]")
+        await expect(shown.locator("#report-list p")).to_be_visible()
+        assert await axe(shown) == []
+        assert await shown.evaluate("document.documentElement.scrollWidth") <= width
+        assert mistakes(shown) == []
+
+
+async def test_network_tree_by_keyboard(isp: Provider, chromium: Browser) -> None:
+    """The tree unfolds by Enter, keeps the focus through a refresh, and shows who is down as it happens."""
+    async with page(chromium, isp.url, isp.keys["noc"]) as shown:
+        await shown.click("[data-view-link=network]")
+        await expect(shown).to_have_url(f"{isp.url}/#network")
+        north = shown.locator("[data-path='north']")
+        await expect(north).to_contain_text("16 lines · 100 % observable")
+        await north.focus()
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("[data-path='north/ex-1']")).to_be_visible()
+        await expect(north).to_be_focused()
+        await expect(north).to_have_attribute("aria-expanded", "true")
+        isp.scene.down(*range(8))
+        isp.publish()
+        await asyncio.to_thread(isp.decide, incident(Scope(ScopeKind.ELEMENT, PON)))
+        await expect(north).to_contain_text("8 down")
+        await expect(north).to_be_focused()
+        await shown.reload()
+        await expect(shown.locator("[data-path='north']")).to_be_visible()
+        assert mistakes(shown) == []
+
+
+async def test_planned_work_is_announced_and_ended(isp: Provider, chromium: Browser) -> None:
+    """The NOC announces a window and ends it; an agent sees it and has no button."""
+    async with page(chromium, isp.url, isp.keys["noc"]) as shown:
+        await shown.click("[data-view-link=network]")
+        await shown.locator("#network summary").click()
+        fields = shown.locator("#network .plan input")
+        await fields.nth(0).fill("north/ex-1")
+        await fields.nth(1).fill("2026-11-27T01:00")
+        await fields.nth(2).fill("2026-11-27T05:00")
+        await fields.nth(3).fill("card <b>swap</b>")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#work tbody tr")).to_have_count(1)
+        await expect(shown.locator("#work")).to_contain_text("card <b>swap</b>")
+        assert [(e.kind, e.subject) for e in isp.said] == [("maintenance_start", "element:north/ex-1")]
+        async with page(chromium, isp.url, isp.keys["agent"]) as other:
+            await other.click("[data-view-link=network]")
+            await expect(other.locator("#work tbody tr")).to_have_count(1)
+            assert await other.locator("#work button, .plan").count() == 0
+        await shown.locator("#work button").click()
+        await expect(shown.locator("#work")).to_contain_text("Nothing planned")
+        assert mistakes(shown) == []
+
+
+async def test_incident_in_full(isp: Provider, chromium: Browser) -> None:
+    """Onset and recovery, why, what else it could be, the lines; a line leads to its look-up."""
+    steps = [(0, 8, IncidentStatus.OPEN, "opened"), (120, 3, IncidentStatus.RECOVERING, "recovering")]
+    for n, (after_s, down, status, what) in enumerate(steps):
+        made = incident(
+            Scope(ScopeKind.ELEMENT, PON),
+            revision=n + 1,
+            lines_down=down,
+            status=status,
+            updated_ns=NOW + after_s * NS,
+            runner_up=Scope(ScopeKind.ELEMENT, "north/ex-1/olt-1"),
+            runner_up_confidence=0.21,
+        )
+        isp.decide(made, what, lines=("L000", "L001"))
+    async with page(chromium, isp.url, isp.keys["noc"]) as shown:
+        await shown.locator("[data-incident] button").click()
+        sheet = shown.locator("#incident")
+        await expect(sheet).to_contain_text("north/ex-1/olt-1 (21 %)")
+        await expect(sheet.locator(".curve")).to_have_attribute("aria-label", "Lines down: 8 at most, 3 last")
+        await sheet.locator("summary").click()
+        await sheet.get_by_role("button", name="L001").click()
+        await expect(sheet).to_be_hidden()
+        await expect(shown.locator("#verdict .who-line")).to_contain_text("L001")
+        assert mistakes(shown) == []
+
+
+async def test_reports_are_found_and_exported(isp: Provider, chromium: Browser) -> None:
+    """Search finds words, the line opens, and a lead gets a table; an agent is not offered one."""
+    async with isp.client("agent") as http:
+        for line, words in (("L000", "=cmd|' /C calc'!A0"), ("L001", "television is black")):
+            await http.post("/api/v1/calls", json={"line_id": line, "words": words})
+    async with page(chromium, isp.url, isp.keys["lead"]) as shown:
+        await shown.click("[data-view-link=reports]")
+        await expect(shown.locator("#report-list tbody tr")).to_have_count(2)
+        await shown.fill("#report-text", "television")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#report-list tbody tr")).to_have_count(1)
+        async with shown.expect_download() as download:
+            await shown.click("#reports a.button")
+        saved = await (await download.value).path()
+        table = await asyncio.to_thread(saved.read_text, encoding="utf-8")
+        assert "'=cmd|" in table
+        await shown.get_by_role("button", name="L001").click()
+        await expect(shown.locator("#verdict .who-line")).to_contain_text("L001")
+        assert mistakes(shown) == []
+    async with page(chromium, isp.url, isp.keys["agent"]) as shown:
+        await shown.click("[data-view-link=reports]")
+        await expect(shown.locator("#report-list tbody tr")).to_have_count(2)
+        assert await shown.locator("#reports a.button").count() == 0
+
+
+async def test_account_logs_in_and_changes_its_password(isp: Provider, chromium: Browser) -> None:
+    """Name and password by keyboard; a wrong one is said; the new one works afterwards."""
+    isp.state.create_user("anna", "agent", "correct horse battery")
+    async with page(chromium, isp.url) as shown:
+        await shown.fill("#login-name", "anna")
+        await shown.fill("#login-key", "wrong one here")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#login-error")).to_have_text("Name or password is wrong.")
+        await shown.fill("#login-key", "correct horse battery")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#desk")).to_be_visible()
+        await shown.click("#who")
+        await shown.fill("#account-old", "correct horse battery")
+        await shown.fill("#account-new", "staple of the horse")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#login-error")).to_contain_text("has been changed")
+        await expect(shown.locator("#login-name")).to_be_focused()
+        await shown.fill("#login-name", "anna")
+        await shown.fill("#login-key", "staple of the horse")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#desk")).to_be_visible()
+        assert mistakes(shown) == []
+
+
+async def test_wifi_is_told_from_the_line(isp: Provider, chromium: Browser) -> None:
+    """Nothing to be seen, but by cable it works: the verdict becomes the Wi-Fi, and back."""
+    async with page(chromium, isp.url, isp.keys["agent"]) as shown:
+        await shown.fill("#key", "L000")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#verdict")).to_have_attribute("data-code", "NO_FAULT_FOUND")
+        await shown.click("#wired-yes")
+        await expect(shown.locator("#verdict")).to_have_attribute("data-code", "WIFI_ONLY")
+        await expect(shown.locator("#evidence")).to_contain_text("By cable it works.")
+        await expect(shown.locator("#wired-yes")).to_be_focused()
+        await shown.click("#wired-no")
+        await expect(shown.locator("#verdict")).to_have_attribute("data-code", "NO_FAULT_FOUND")
+        assert mistakes(shown) == []
