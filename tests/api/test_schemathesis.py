@@ -11,8 +11,8 @@ from monitor.records import Scope, ScopeKind
 from tests.api.conftest import Provider
 from tests.desk.world import incident
 
-# Streams do not end by themselves. Everything else is called.
-STREAMS = "/stream$"
+# Streams do not end by themselves, and rounds are Arrow, which it cannot make up. Everything else is called.
+LEFT_OUT = "/(stream|rounds)$"
 # Left out: positive_data_acceptance, since rules between fields (an end after its start, a known line) stand in no
 # schema; missing_required_header and unsupported_method would only find that 401 comes before everything else.
 CHECKS = (
@@ -43,7 +43,7 @@ async def test_schemathesis_finds_nothing(isp: Provider, tmp_path: Path) -> None
         "run",
         f"{isp.url}/openapi.json",
         f"--header=Authorization: Bearer {isp.keys['admin']}",
-        f"--exclude-path-regex={STREAMS}",
+        f"--exclude-path-regex={LEFT_OUT}",
         f"--checks={CHECKS}",
         "--phases=examples,coverage,fuzzing",
         "--max-examples=3",
