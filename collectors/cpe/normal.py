@@ -15,7 +15,6 @@ from monitor.clock import number_to_ns, parse_time
 from monitor.records import EventKind, ValueKind
 
 MAX_TEXT = 200
-MAX_JSON_DEPTH = 64
 _NOT_A_NUMBER = re.compile(rb"(?<=[:\[,])\s*[-+]?(?:nan|inf(?:inity)?)\s*(?=[,\]}])", re.IGNORECASE)
 _TIME_KEYS = ("ts", "timestamp", "time", "at", "collection_time", "CollectionTime")
 
@@ -82,6 +81,9 @@ def clean(told: str | int | float) -> str:
 
 
 def decode_json(payload: bytes) -> Any:
+    """JSON, with NaN and infinity as null, and NUL bytes behind it (as C programs send) left out. Raises Refused:
+    "not_json", "too_deep"."""
+    payload = payload.rstrip(b"\0")
     try:
         return msgspec.json.decode(payload)
     except RecursionError:

@@ -25,6 +25,7 @@ from monitor.api.routes import (
     silences,
     slack,
     system,
+    telemetry,
 )
 from monitor.api.services import Services
 
@@ -64,7 +65,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.api = api
     problems.install(app)
-    for module in (lookup, lines, incidents, calls, events, rounds, silences, admin, access, session):
+    for module in (lookup, lines, telemetry, incidents, calls, events, rounds, silences, admin, access, session):
         app.include_router(module.routes(api))
     app.include_router(system.routes(api, app))
     if services.slack is not None:

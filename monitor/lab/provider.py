@@ -131,6 +131,15 @@ class VirtualProvider:
         return self._fleet
 
     @property
+    def fading_line(self) -> str:
+        """The line_id of the line whose light fades once `fade` is called, while its pings are fine."""
+        return self.isp.line_id(self.targets.fading)
+
+    def fade(self, db_per_min: float) -> None:
+        """The received power of one line's router falls at this rate from now on. Raises LabError before the start."""
+        self.fleet.fade([self.isp.serial(self.targets.fading)], db_per_min)
+
+    @property
     def broker(self) -> Endpoint:
         return Endpoint("broker", self._mosquitto.host, self._mosquitto.port)
 
@@ -169,10 +178,19 @@ class VirtualProvider:
         isp, targets = self.isp, self.targets
         rng = np.random.default_rng([seed, 0xF1EE7])
         places = [targets.splitter_lines, targets.power.lines, targets.olt_lines]
-        picked = [np.array([targets.slow, targets.unstable, targets.dead])]
+        picked = [np.array([targets.fading, targets.slow, targets.unstable, targets.dead])]
         picked += [rng.permutation(lines)[: sessions // (4 * len(places))] for lines in places]
         failing = np.concatenate(picked)[: max(sessions, 0)]
         others = np.setdiff1d(np.flatnonzero(isp.active), failing)
         rest = rng.permutation(others)[: max(0, sessions - len(failing))]
         lines = np.sort(np.concatenate([failing, rest]))
-        return [Router(isp.serial(i), "gpon" if isp.gpon[i] else "dsl") for i in lines.tolist()]
+        usp = set(rng.permutation(rest)[: len(rest) // 3].tolist()) | ({targets.fading} & set(lines.tolist()))
+        bulk = set(rest.tolist()) - usp
+        return [self._router(line, line in usp, line in bulk and line % 3 == 0) for line in lines.tolist()]
+
+    def _router(self, line: int, usp: bool, bulk: bool) -> Router:
+        """A third of those that are well speak USP, most of them over MQTT 5; some of the others BulkData."""
+        serial, technology = self.isp.serial(line), "gpon" if self.isp.gpon[line] else "dsl"
+        if usp:
+            return Router(serial, technology, "usp", f"os::02FA17-{serial}", v5=line % 4 != 0)
+        return Router(serial, technology, "bulk" if bulk else "json")

@@ -32,7 +32,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """`splitter` is a leaf, `olt` a node of the provider; the three lines are in service on splitters that are well."""
+    """`splitter` is a leaf, `olt` a node of the provider; single lines are in service on splitters that are well."""
 
     splitter: int
     splitter_lines: I64
@@ -42,6 +42,7 @@ class Targets:
     slow: int
     unstable: int
     dead: int
+    fading: int
 
 
 def choose_targets(isp: Isp, seed: int = 1) -> Targets:
@@ -65,6 +66,7 @@ def choose_targets(isp: Isp, seed: int = 1) -> Targets:
         slow=singles[0],
         unstable=singles[1],
         dead=singles[2],
+        fading=singles[3],
     )
 
 
@@ -141,8 +143,9 @@ def _olt(isp: Isp, rng: np.random.Generator, busy: Bools, not_in: int) -> int:
 
 def _singles(
     isp: Isp, rng: np.random.Generator, power: Area, busy: Bools, splitter_node: int, olt: int
-) -> tuple[int, int, int]:
-    """Three residential fibre lines on three splitters, away from all other faults; on idle nodes while there are."""
+) -> tuple[int, int, int, int]:
+    """Residential fibre lines, each on a splitter of its own, away from all other faults; on idle nodes while there
+    are. The fourth needs not be alone on its splitter: nothing of it fails."""
     touched = np.zeros(len(isp.leaf_paths), np.bool_)
     touched[np.unique(isp.leaf[power.lines])] = True
     usable = isp.gpon & isp.active & (isp.service_class == 0) & ~touched[isp.leaf]
@@ -158,4 +161,8 @@ def _singles(
         if not len(pool):
             raise LabError("no line is left for a fault of its own: use more lines or another seed")
         found.append(int(rng.choice(pool)))
-    return found[0], found[1], found[2]
+    apart = usable & ~np.isin(isp.leaf, isp.leaf[found])
+    left = np.flatnonzero(apart if apart.any() else usable & ~np.isin(np.arange(len(isp)), found))
+    if not len(left):
+        raise LabError("no line is left that is well: use more lines or another seed")
+    return found[0], found[1], found[2], int(rng.choice(left))

@@ -41,7 +41,7 @@ from monitor.api.models.incidents import (
     NoteOut,
     ResolveIn,
 )
-from monitor.api.models.lines import ElementChild, ElementList, ElementOut, HistoryOut, LineOut, ProbeOut
+from monitor.api.models.lines import ElementChild, ElementList, ElementOut, HistoryOut, LineOut, ProbeOut, TelemetryOut
 from monitor.api.models.lookup import CandidateOut, IncidentBrief, LineCard, Live, LookupIn, LookupOut, VerdictOut
 from monitor.api.models.probers import OrdersOut, RoundsOut
 from monitor.api.models.work import (
@@ -119,6 +119,7 @@ __all__ = [
     "SilenceList",
     "SilenceOut",
     "SilenceScopeIn",
+    "TelemetryOut",
     "Text",
     "Time",
     "UserChange",

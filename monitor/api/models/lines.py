@@ -34,6 +34,18 @@ class HistoryOut(Output):
     rtt_max_ms: list[float | None]
 
 
+class TelemetryOut(Output):
+    """What the router reported, oldest first; the name of the kind has the unit. A bin without reports is left out."""
+
+    line_id: str
+    kind: str
+    bin_s: int
+    at: list[Time]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+
+
 class ProbeOut(Output):
     asked: bool
     lines: int

@@ -56,6 +56,12 @@ enabled = true
 host = "{provider.broker.host}"
 port = {provider.broker.port}
 
+[cpe.usp]
+enabled = true
+periodic_s = 20
+bulk_s = 10
+answer_s = 5.0
+
 [api]
 port = {port}
 """

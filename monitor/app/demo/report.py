@@ -59,6 +59,7 @@ class Row(msgspec.Struct):
 class Report(msgspec.Struct):
     rows: list[Row]
     blamed: list[Found]  # matches no fault
+    shown: list[str] = []  # what is shown beside, and is no fault to be found
 
     @property
     def ok(self) -> bool:
@@ -87,13 +88,15 @@ class Report(msgspec.Struct):
         lines = [head, tuple("-" * width for width in widths), *cells]
         text = "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
         if not self.blamed:
-            return text + "\nNothing else was blamed: no other incident, no other flag."
+            beside = "".join(f"\n{line}" for line in self.shown)
+            return f"{text}\nNothing else was blamed: no other incident, no other flag.{beside}"
         wrong = "\n".join(f"  {one.kind} {one.scope_kind} {one.scope_name}: {one.text}" for one in self.blamed)
         return f"{text}\nBlamed without a fault:\n{wrong}"
 
 
-def compare(faults: Sequence[Injected], found: Sequence[Found]) -> Report:
-    """Each fault takes the best of what was found; what concerns no fault at all is blamed."""
+def compare(faults: Sequence[Injected], found: Sequence[Found], beside: Sequence[Injected] = ()) -> Report:
+    """Each fault takes the best of what was found; what concerns no fault at all is blamed. `beside`: true as well, but
+    not required to be found."""
     rows, used = [], set()
     for fault in faults:
         matching = [one for one in found if _concerns(one, fault)]
@@ -106,7 +109,7 @@ def compare(faults: Sequence[Injected], found: Sequence[Found]) -> Report:
             row.seconds = round(max(0.0, best.at_s - fault.from_s), 1)
             used.add(best.ref)
         rows.append(row)
-    return Report(rows, [one for one in found if one.ref not in used and not _explained(one, faults)])
+    return Report(rows, [one for one in found if one.ref not in used and not _explained(one, [*faults, *beside])])
 
 
 def _concerns(one: Found, fault: Injected) -> bool:

@@ -28,6 +28,7 @@ from monitor.lab.provider import VirtualProvider
 
 START_S = 60.0
 POLL_S = 1.0
+FADE_DB_PER_MIN = 2.0
 Say = Callable[[str], None]
 
 
@@ -112,15 +113,25 @@ async def _watched(
         try:
             await _until_ready(watch, daemon)
             say(_greeting(provider, url, key, plan.length_s))
-            await _play(plan, watch, daemon, say, clock)
+            fading = Injected(
+                "fading light", "degrading", "line", provider.fading_line, frozenset(), clock.now_ns() / 1e9
+            )
+            fading.lines = frozenset([provider.fading_line])
+            await asyncio.to_thread(provider.fade, FADE_DB_PER_MIN)
+            say(f"                   (beside all this the light of line {provider.fading_line} fades slowly)")
+            await _play(plan, watch, daemon, say, clock, provider.fading_line)
             await asyncio.to_thread(watch.poll, (), _failing(plan, clock.now_ns()), clock.now_ns() / 1e9)
             say(f"Alerts: {inbox.count} messages about {len(inbox.incidents)} incidents, each signed and checked.")
-            return compare([injected(f) for f in plan.faults], list(watch.found.values()))
+            report = compare([injected(f) for f in plan.faults], list(watch.found.values()), [fading])
+            light = await asyncio.to_thread(watch.light, provider.fading_line)
+            words = light.words() if light is not None else "its router has not reported its light"
+            report.shown.append(f"Shown beside: line {provider.fading_line}: {words}.")
+            return report
         finally:
             watch.close()
 
 
-async def _play(plan: DemoPlan, watch: Watch, daemon: Child, say: Say, clock: Clock) -> None:
+async def _play(plan: DemoPlan, watch: Watch, daemon: Child, say: Say, clock: Clock, fading: str) -> None:
     """Inject, heal and watch until the plan ends or somebody asks us to stop."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -140,6 +151,7 @@ async def _play(plan: DemoPlan, watch: Watch, daemon: Child, say: Say, clock: Cl
             suspects = [f.lines[0] for f in plan.faults if f.kind == "down" and f.active]
             now_ns = clock.now_ns()
             await asyncio.to_thread(watch.poll, suspects, _failing(plan, now_ns), now_ns / 1e9)
+            await asyncio.to_thread(watch.fading, fading, clock.now_ns() / 1e9)
             await clock.sleep(POLL_S)
 
     tasks = [

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import httpx
+import msgspec
 
 from monitor.app.demo.report import Found
 from monitor.app.errors import RunFailed
@@ -22,6 +23,29 @@ def _seconds(text: str) -> float:
     return parse_time(text) / 1e9
 
 
+CLEAR_DB = 3.0  # more than a splice, a bent fibre or the seasons
+
+
+class Light(msgspec.Struct):
+    """The light a router receives, as it reports it, and whether its line answers."""
+
+    first_dbm: float
+    last_dbm: float
+    reports: int
+    state: str
+    loss_ratio: float
+
+    @property
+    def lost_db(self) -> float:
+        return self.first_dbm - self.last_dbm
+
+    def words(self) -> str:
+        return (
+            f"its router reports light falling from {self.first_dbm:.1f} to {self.last_dbm:.1f} dBm; "
+            f"the line is {self.state}, {self.loss_ratio:.0%} of its pings are lost"
+        )
+
+
 class Watch:
     """Polls incidents, flags and chosen lines. `found` is everything that was ever said, by reference."""
 
@@ -33,6 +57,7 @@ class Watch:
         self._zero_s = zero_s
         self._status: dict[str, str] = {}
         self._beyond = 0  # polls in a row with more lines down than the faults explain
+        self._faded: set[str] = set()
         self.found: dict[str, Found] = {}
 
     def close(self) -> None:
@@ -132,6 +157,21 @@ class Watch:
         self._news(
             f"{flag['kind'].upper():10} {kind} {name}  {flag['reason']}: {flag['value']:.1f} {flag['unit']}", now_s
         )
+
+    def light(self, line_id: str) -> Light | None:
+        """What its router has reported of the light so far; None while there are too few reports."""
+        found = self.get(f"/api/v1/lines/{line_id}/telemetry", kind="rx_power_dbm", hours=1, points=1000)
+        if len(found["mean"]) < 2:
+            return None
+        line = self.get(f"/api/v1/lines/{line_id}")
+        return Light(found["mean"][0], found["mean"][-1], len(found["mean"]), line["state"], line["loss_ratio"] or 0.0)
+
+    def fading(self, line_id: str, now_s: float) -> None:
+        """Say once that the light of a line has become clearly weaker while its pings are fine."""
+        if line_id in self._faded or (light := self.light(line_id)) is None or light.lost_db < CLEAR_DB:
+            return
+        self._faded.add(line_id)
+        self._news(f"{'FADING':10} line {line_id}  {light.words()}", now_s)
 
     def _line(self, line_id: str, now_s: float) -> None:
         ref = f"{line_id}|down"

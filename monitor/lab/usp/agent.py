@@ -202,6 +202,7 @@ class Agent:
     def bulk(self, now_s: float) -> list[tuple[str, bytes]]:
         """Push what the enabled profiles report; returns (topic, payload) of those that report over MQTT."""
         over_mqtt = []
+        now = self.model.parameters()
         for path, row in list(self.model.rows.items()):
             if not self._is_profile(path) or row["Enable"] != "true":
                 continue
@@ -209,7 +210,7 @@ class Agent:
             for own, parameter in self.model.rows.items():
                 if own.startswith(path + "Parameter."):
                     wanted = matcher(parameter["Reference"])
-                    values |= {p: _typed(v) for p, v in self.model.parameters().items() if wanted.match(p)}
+                    values |= {p: _typed(v) for p, v in now.items() if wanted.match(p)}
             report = json.dumps({"Report": [values]})
             if row["Protocol"] == "MQTT":
                 over_mqtt.append((row["MQTT.PublishTopic"], report.encode()))

@@ -2,7 +2,7 @@
 
 Each candidate runs in a process of its own and decodes every message. Shown: messages a second, CPU microseconds a
 message, relative to mosquitto_sub (which decodes nothing); and how many messages are lost when the consumer is killed
-(SIGKILL) after it has processed 50 of 2,000. `python benchmarks/collectors/mqtt_clients.py [--messages N]`.
+(SIGKILL) after it has processed 50 of 2,000. `python -m benchmarks.cpe.clients [--messages N]`.
 """
 
 import argparse
@@ -24,6 +24,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from collectors.cpe.connection import AckingClient
+from collectors.cpe.frames import Inbound
+from collectors.cpe.settings import CpeSettings
 from monitor.lab.servers import Mosquitto
 
 TOPIC = "cpe/+/telemetry/#"
@@ -31,7 +34,8 @@ PAYLOAD = msgspec.json.encode(
     {"ts": 1.7e9, "rx_power_dbm": -21.4, "snr_db": 31.5, "uptime_s": 86400, "pad": "x" * 500, "n": 0}
 )
 BROKER = ("persistence false", "max_queued_messages 0", "max_inflight_messages 1000", "log_type none")
-CANDIDATES = ("aiomqtt iterator", "aiomqtt manual ack", "paho thread manual ack")
+CANDIDATES = ("aiomqtt iterator", "aiomqtt manual ack", "paho thread manual ack", "aiomqtt, own PUBLISH path")
+CONSUME = (sys.executable, "-m", "benchmarks.cpe.clients", "--consume")
 work = msgspec.json.decode
 
 
@@ -136,6 +140,31 @@ async def _aiomqtt(port: int, client_id: str, counter: Counter, manual: bool) ->
         await asyncio.sleep(0.2)
 
 
+async def _own(port: int, client_id: str, counter: Counter) -> None:
+    """The collector's own connection: aiomqtt for everything but PUBLISH and its acknowledgement."""
+    done = asyncio.Event()
+    todo: list[Inbound] = []
+
+    def later(message: Inbound) -> None:
+        if not todo:
+            asyncio.get_running_loop().call_later(counter.dwell_s, drain)
+        todo.append(message)
+
+    def drain() -> None:
+        for message in todo:
+            if counter.process(message.payload):
+                done.set()
+            client.acknowledge(message.mid, message.qos)
+        todo.clear()
+
+    settings = CpeSettings(host="127.0.0.1", port=port, client_id=client_id, receive_maximum=1000)
+    client = AckingClient(settings, "127.0.0.1", None, None, lambda _: None, later)
+    await client.open([TOPIC])
+    await done.wait()
+    await asyncio.sleep(0.2)
+    await client.leave()
+
+
 def _paho(port: int, client_id: str, counter: Counter) -> None:
     import threading
 
@@ -161,7 +190,9 @@ def _paho(port: int, client_id: str, counter: Counter) -> None:
 def consume(name: str, port: int, client_id: str, want: int, kill_at: int, log: str) -> None:
     begin, cpu = time.perf_counter(), time.process_time()
     counter = Counter(want, kill_at, log)
-    if name.startswith("aiomqtt"):
+    if name.endswith("own PUBLISH path"):
+        asyncio.run(_own(port, client_id, counter))
+    elif name.startswith("aiomqtt"):
         asyncio.run(_aiomqtt(port, client_id, counter, name.endswith("ack")))
     else:
         _paho(port, client_id, counter)
@@ -169,7 +200,18 @@ def consume(name: str, port: int, client_id: str, want: int, kill_at: int, log: 
 
 
 def run_child(name: str, port: int, client_id: str, want: int, kill_at: int = 0, log: str = "") -> list[float]:
-    command = [sys.executable, __file__, "--consume", name, str(port), client_id, str(want), str(kill_at), log]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.cpe.clients",
+        "--consume",
+        name,
+        str(port),
+        client_id,
+        str(want),
+        str(kill_at),
+        log,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     return [float(x) for x in done.stdout.split()]
 
@@ -223,7 +265,7 @@ def main() -> None:
             took, cpu = mosquitto_sub(broker.port, f"sub{number}", count)
             rates.setdefault("mosquitto_sub", []).append((count / took, cpu / count * 1e6))
             for name in CANDIDATES:
-                client_id = f"{name.replace(' ', '-')}-{number}"
+                client_id = f"{name.replace(', ', '-').replace(' ', '-')}-{number}"
                 prefill(broker.port, client_id, count)
                 seen, took, cpu = run_child(name, broker.port, client_id, count)
                 rates.setdefault(name, []).append((seen / took, cpu / seen * 1e6))
@@ -237,12 +279,23 @@ def main() -> None:
 
 
 def loss(name: str, port: int, folder: Path) -> int:
-    client_id, log = f"loss-{name.replace(' ', '-')}", folder / f"{name}.log"
+    client_id, log = f"loss-{name.replace(', ', '-').replace(' ', '-')}", folder / f"{name}.log"
     prefill(port, client_id, 2000)
     run_child(name, port, client_id, 10**9, 50, str(log))
     time.sleep(0.5)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        command = [sys.executable, __file__, "--consume", name, str(port), client_id, str(10**9), "0", str(log)]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.cpe.clients",
+            "--consume",
+            name,
+            str(port),
+            client_id,
+            str(10**9),
+            "0",
+            str(log),
+        ]
         subprocess.run(command, capture_output=True, timeout=6, check=False)
     return 2000 - len(set(log.read_text().split()))
 

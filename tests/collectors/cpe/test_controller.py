@@ -1,0 +1,196 @@
+"""What the controller refuses and bounds, without a broker: routers that lie, strangers, storms, old messages."""
+
+from pathlib import Path
+
+import pytest
+
+from collectors.cpe.frames import HEAD, BrokenStream, Frames, Inbound
+from collectors.cpe.settings import CpeSettings, UspSettings
+from collectors.cpe.topics import agent_topic, parse_within, request_topics, subscriptions
+from monitor.lab.mqtt import encode_length, publish_packet
+from monitor.lab.usp import protobuf as pb
+from monitor.lab.usp.agent import Agent
+from tests.collectors.cpe.test_reader import Bench
+from tests.collectors.rig import RecordingSink, until
+
+PREFIX = "usp/controller/faultline"
+
+
+class UspBench(Bench):
+    """A reader with a controller; what it sends is kept."""
+
+    def __init__(self, folder: Path, **more: object) -> None:
+        settings = CpeSettings(usp=UspSettings(enabled=True), **more)  # type: ignore[arg-type]
+        super().__init__(folder, settings, RecordingSink())
+        self.sent: list[tuple[str, bytes, str]] = []
+        controller = self.reader.controller
+        assert controller is not None
+        self.controller = controller
+        controller._send = lambda *message: self.sent.append(message)
+        self.agents = {i: self.agent(f"os::02FA17-S{i}") for i in range(3)}
+
+    def agent(self, endpoint: str, controller: str = "self::faultline") -> Agent:
+        made = Agent(endpoint, controller, dict, self.records.append, lambda *_: None)
+        made.model.add("Device.LocalAgent.Subscription.", row("Device.Boot!"))
+        return made
+
+    @property
+    def records(self) -> list[bytes]:
+        if not hasattr(self, "_records"):
+            self._records: list[bytes] = []
+        return self._records
+
+    def say(self, topic: str, record: bytes, retain: bool = False, reply: str = "") -> None:
+        self.mid += 1
+        message = Inbound(f"{PREFIX}/{topic}", record, 1, retain, self.mid, len(record), reply)
+        self.reader.arrived(message)
+
+    def boot(self, agent: Agent, cause: str = "LocalReboot") -> bytes:
+        agent.boot(cause, "")
+        return self.records.pop()
+
+
+def row(path: str) -> dict[str, str]:
+    return {"ID": "boot", "NotifType": "Event", "ReferenceList": path, "Enable": "true", "NotifRetry": "true"}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> UspBench:
+    return UspBench(tmp_path)
+
+
+async def test_a_router_speaks_for_itself_alone(bench: UspBench) -> None:
+    """Another's from_id on its own topic, and records for another controller, are refused, counted and acknowledged."""
+    bench.say("S1", bench.boot(bench.agents[2]))
+    bench.say("S1", bench.boot(bench.agent("os::02FA17-S1", "self::other")))
+    bench.say("NOBODY", bench.boot(bench.agents[1]))
+    bench.say("S1", b"\xff\xfe")
+    bench.say("S1/weather/x/y", bench.boot(bench.agents[1]))
+    await bench.pass_s(0.1)
+    assert bench.told() == []
+    reasons = ("false_from_id", "other_controller", "unknown_serial", "not_usp", "bad_topic")
+    assert [bench.dropped(reason) for reason in reasons] == [1, 1, 1, 1, 1]
+    assert len(bench.acknowledged) == 5
+    bench.say("S1", bench.boot(bench.agents[1]))
+    await bench.pass_s(0.1)
+    assert bench.told() == [("L1", "cpe_online", ""), ("L1", "cpe_boot", "LocalReboot")]
+    await bench.controller.close()
+
+
+async def test_answers_count_from_who_was_asked(bench: UspBench) -> None:
+    """An answer that nobody asked for, and one with another router's request id, come to nothing."""
+    bench.say("S1", bench.agents[1].connect_record("usp/agent/S1", True))
+    bench.controller.connected()
+    bench.controller.tick()
+    await until(lambda: bench.sent, what="the first request")
+    (asked,) = [(topic, record) for topic, record, _ in bench.sent if topic == "usp/agent/S1"]
+    forged = bench.agents[2].received(asked[1].replace(b"-S1", b"-S2"))
+    assert forged is not None
+    bench.say("S2/r/faultline", forged)
+    bench.say("S1/r/somebody", forged)
+    await bench.pass_s(0.1)
+    assert (bench.dropped("unasked_answer"), bench.dropped("bad_topic")) == (1, 1)
+    assert len(bench.sent) == 1
+    answer = bench.agents[1].received(asked[1])
+    assert answer is not None
+    bench.say("S1/r/faultline", answer)
+    await until(lambda: len(bench.sent) == 2, what="the next request")
+    await bench.controller.close()
+
+
+async def test_notifications_are_answered_where_they_came_from(bench: UspBench) -> None:
+    """A Notify that wants an answer gets one, on the router's own topic, never on another's."""
+    for reply in ("", "usp/agent/S2", "usp/agent/S1/mine", "usp/agent/#"):
+        bench.say("S1", bench.boot(bench.agents[1]), reply=reply)
+    await bench.pass_s(0.1)
+    assert [topic for topic, _, _ in bench.sent] == ["usp/agent/S1"] * 2 + ["usp/agent/S1/mine"] * 2
+    assert bench.dropped("false_reply_topic") == 2
+    bench.say("S2/reply-to=usp%2Fagent%2FS2", bench.boot(bench.agents[2]))
+    assert bench.sent[-1][0] == "usp/agent/S2/reply-to=usp%2Fcontroller%2Ffaultline%2FS2%2Fr%2Ffaultline"
+    await bench.controller.close()
+
+
+async def test_a_storm_of_notifications_is_bounded(tmp_path: Path) -> None:
+    """Of a router in a boot loop that floods us, the window's share counts; others are heard."""
+    bench = UspBench(tmp_path, max_messages=10)
+    for _ in range(500):
+        bench.say("S1", bench.boot(bench.agents[1]))
+    bench.say("S2", bench.boot(bench.agents[2]))
+    await bench.pass_s(0.1)
+    assert len([1 for subject, kind, _ in bench.told() if (subject, kind) == ("L1", "cpe_boot")]) == 10
+    assert ("L2", "cpe_boot", "LocalReboot") in bench.told()
+    assert len(bench.acknowledged) == 501
+    await bench.controller.close()
+
+
+async def test_giant_and_deep_payloads_are_refused(bench: UspBench) -> None:
+    """A record above the limit, a Push! with a tower of brackets, and one with a thousand reports."""
+    bench.say("S1", b"x" * 70_000)
+    for data in ('{"Report":' + "[" * 5000, '{"Report":[' + ",".join(["{}"] * 1000) + "]}"):
+        agent = bench.agents[1]
+        body = pb.text(1, "Device.BulkData.Profile.1.") + pb.text(2, "Push!") + pb.mapping(3, {"Data": data})
+        notify = pb.block(1, pb.block(8, pb.text(1, "push") + pb.block(3, body)))
+        bench.say("S1", agent._message("m", 3, notify))
+    await bench.pass_s(0.1)
+    assert bench.dropped("too_long") == 1
+    assert bench.dropped("too_deep") + bench.dropped("not_json") == 1
+    assert bench.dropped("too_many_fields") == 1
+    assert len(bench.acknowledged) == 3
+    await bench.controller.close()
+
+
+def test_topics() -> None:
+    """Reply topics there and back, and what several collectors share."""
+    told = CpeSettings(usp=UspSettings(enabled=True), share="all", client_id="c/1")
+    topic, reply = request_topics(told, "c1", "S1", legacy=True)
+    assert topic == "usp/agent/S1/reply-to=usp%2Fcontroller%2Ffaultline%2FS1%2Fr%2Fc1"
+    within = parse_within(reply.partition("S1/")[2] + "/reply-to=usp%2Fagent%2FS1")
+    assert within == ("c1", "usp/agent/S1", True)
+    assert parse_within("x/y/z") is None
+    shared = subscriptions(told)
+    assert [s for s in shared if not s.startswith("$share/all/")] == [shared[-1]]
+    assert "/r/" in shared[-1]
+    assert "c/1" not in shared[-1]
+    assert agent_topic(told, "S1", "usp/agent/S10") is None
+
+
+def test_packets_in_any_pieces() -> None:
+    """The same messages however the stream is cut, with and without properties."""
+    messages = [("a/b", b"x" * 300), ("c", b""), ("ü", b"\0" * 5)]
+    for v5 in (False, True):
+        packets = [publish_packet(t, p, i == 1, i, v5, "r/t" if v5 and i else "") for i, (t, p) in enumerate(messages)]
+        stream = b"".join([*packets, b"\xd0\x00"])
+        for step in (1, 3, 7, len(stream)):
+            frames, got = Frames(1 << 20, v5=v5), []
+            for at in range(0, len(stream), step):
+                frames.feed(stream[at : at + step])
+                got += list(frames.packets())
+            assert got.pop() == b"\xd0\x00"
+            assert [(m.topic, m.payload) for m in got if isinstance(m, Inbound)] == messages
+            assert [(m.qos, m.retain, m.mid) for m in got if isinstance(m, Inbound)][1] == (1, True, 1)
+
+
+def test_what_is_too_long_is_passed_over() -> None:
+    """A packet of 2 MB costs no memory, keeps its message id, and what follows is read."""
+    big = publish_packet("t", b"x" * 2_000_000, message_id=9)
+    frames, got = Frames(1 << 20, v5=False), []
+    stream = big + publish_packet("next", b"1")
+    for at in range(0, len(stream), 50_000):
+        frames.feed(stream[at : at + 50_000])
+        got += list(frames.packets())
+        assert len(frames._buffer) < HEAD + 60_000
+    assert [(m.topic, m.mid, len(m.payload), m.size > 1 << 20) for m in got if isinstance(m, Inbound)] == [
+        ("t", 9, 0, True),
+        ("next", 0, 1, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x30\xff\xff\xff\xff\x01", b"\x30\x01\x00", b"\x36\x03\x00\x01a", b"\x30\x03\x00\x09a"]
+)
+def test_what_is_not_mqtt_is_said(data: bytes) -> None:
+    """A stream that lost its way ends the connection instead of being misread."""
+    frames = Frames(1 << 20, v5=False)
+    frames.feed(data + encode_length(0))
+    with pytest.raises(BrokenStream):
+        list(frames.packets())
