@@ -114,7 +114,7 @@ def test_what_is_no_plausible_number_is_dropped_under_its_reason(value: object, 
     [
         (b"", "not_json"),
         (b"\x00", "not_json"),
-        (b'{"rx_power_dbm":-20}\x00', "not_json"),
+        (b'{"rx_power_dbm":\x00-20}', "not_json"),
         (b'{"rx_power_dbm":-2', "not_json"),
         (b"\xff\xfe{}", "not_json"),
         (b"-20", "not_an_object"),
