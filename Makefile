@@ -14,12 +14,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format dashboards clean \
-<<<<<<< HEAD
-  bench-daemon bench-probing bench-collectors bench-store bench-api bench-alerts bench-explain \
+  bench-daemon bench-probing bench-collectors bench-cpe bench-store bench-api bench-alerts bench-explain \
   bench-correlation bench-correlation-speed bench-correlation-quiet
-=======
-  bench-daemon bench-probing bench-collectors bench-cpe bench-store bench-correlation bench-explain bench-api
->>>>>>> a047a28 (Demo shows a line whose light fades; telemetry of a line over the API; benchmarks of the CPE part; tests of lies, storms, units)
 
 help:
 	@echo "make setup       the Python environment (.venv) alone"
