@@ -32,6 +32,7 @@ DEEPEST = 4
 TOP = 40  # combinations looked at closely in each step
 BEAM = 12  # of them refined by a further attribute
 ROUNDS = 4
+SUREST = 6.0  # nats: beyond it the model is what is in doubt, not the chance
 PASSES = 2
 # Strong causes in a small table lift the mean so far that every cell looks odd. Where nothing is found beside the mean,
 # it is looked for beside the level of most cells, and beside what each value of each attribute shows.
@@ -171,7 +172,7 @@ def _best(views: Views, spreads: Spreads) -> _Found | None:
 def _confidence(one: _Candidate, gate: float, ranked: list[_Candidate]) -> float:
     """Against "no cause", and against the other names for the same failures."""
     weights = sum(exp(min(50.0, max(-50.0, other.gain - one.gain))) for other in ranked if other.gain > 0)
-    return 1 / (weights + exp(-min(gate, 50.0)))
+    return 1 / (weights + exp(-min(gate, SUREST)))
 
 
 def _ranked(views: Views) -> list[_Candidate]:
