@@ -162,6 +162,7 @@ class CauseFinder:
             bonus=self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s),
             use_areas=window_s <= settings.windows_s[0] or (window_s < AREA_WINDOW_S and self._areas_due(now_ns)),
             asked_ns=asked,
+            min_share=settings.min_share if window_s == settings.windows_s[0] else settings.slow_share,
             firm=firm,
             held=frozenset(c.state.scope for c in young if c.state.opened),
         )
@@ -211,7 +212,7 @@ class CauseFinder:
         at = np.concatenate([u[2] for u in done])
         order = np.argsort(lines, kind="stable")
         lines, at = lines[order], at[order]
-        own = self.table.slot[lines] < 0
+        own = (self.table.slot[lines] < 0) & (self.table.down_ns[lines] >= at)
         own &= self.table.flaps[:, lines].sum(axis=0) <= FLAPPER
         for case in book.cases.values():
             if not case.living and case.state.opened and case.state.resolved_ns >= int(at.min(initial=now_ns)):

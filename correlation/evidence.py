@@ -46,6 +46,7 @@ class Evidence:
     use_areas: bool = True
     asked_ns: I64 | None = None
     firm: npt.NDArray[np.bool_] | None = None
+    min_share: float | None = None  # smallest share of an element's or group's lines; None: the setting's
 
     def covered(self, lines: I32 | slice, middle_ns: int, early_ns: int, least: float) -> bool:
         """Was this share of the lines asked since the first of them fell, and half of it since most of them did?"""

@@ -22,6 +22,7 @@ __all__ = ["Cause", "Evidence", "Explainer"]
 
 PART_SHARE = 0.8  # a tree cause that takes less of its lines may be a shadow of something that crosses the tree
 SAME_SHARE = 0.75
+SMALL = 64  # lines: several elements that are smaller may be an area in other words
 ROUNDS = 16  # causes that cross the tree, at most
 CROSSING = 6  # of them are weighed at a time
 GROUPS = 48
@@ -113,7 +114,8 @@ class Explainer:
             scope = Scope(ScopeKind.GROUP, groups.scope_name(g))
             members = groups.lines_of(g)
             inside = np.flatnonzero(np.isin(lines, members, assume_unique=True))
-            cause = self._tested(evidence, chance, scope, inside, members, price, settings.min_share)
+            least = settings.min_share if evidence.min_share is None else evidence.min_share
+            cause = self._tested(evidence, chance, scope, inside, members, price, least)
             if cause is not None:
                 cause.group = g
                 causes.append(cause)
@@ -121,7 +123,7 @@ class Explainer:
 
     def _areas(self, evidence: Evidence, chance: Chance, tree: Tree) -> list[Cause]:
         """Discs around clusters of what no element explains as a whole."""
-        whole = [c.told for c in tree.causes if c.share >= PART_SHARE and c.missing > self.settings.area_min_lines]
+        whole = [c.told for c in tree.causes if c.share >= PART_SHARE and c.missing > SMALL]
         loose = evidence.without(np.sort(np.concatenate(whole))) if whole else evidence
         if loose.lines.size < self.settings.area_min_lines:
             return []

@@ -20,6 +20,7 @@ ASKED_SHARE = 0.8
 ROUND = 1.2  # intervals within which every line has been asked
 MISSING_LINES = 2
 MISSING_SHARE = 0.3
+CONFIRMED = 4
 STILL_DOWN = 0.7
 FIRST_BACK = 0.6  # of the time a retrain takes at most: by then the first of several modems is back
 SOME_LINES = 8
@@ -48,6 +49,8 @@ class Gates:
         down = np.count_nonzero(self.table.state[case.lines] == LineState.DOWN)
         if down < max(self.settings.causes.min_lines, STILL_DOWN * len(case.lines)):
             return "recovering"
+        if CONFIRMED * len(case.lines) < state.counted:
+            return "unconfirmed"  # most have missed once: many may be back at the next probe
         return (
             self.blind(case, now_ns)
             or self.scope(case, now_ns)
@@ -103,8 +106,10 @@ class Gates:
         table = self.table
         span = slice(int(self.inventory.elements.lo[element]), int(self.inventory.elements.hi[element]))
         out = ~inside[span] & (table.probed_ns[span] > 0)
-        asked = out & (table.probed_ns[span] >= since_ns)
-        missing = int(np.count_nonzero(asked & (table.misses[span] > 0) & (table.miss_ns[span] >= since_ns)))
+        fallen = (table.state[span] == LineState.DOWN) & (table.down_ns[span] >= since_ns)
+        fallen |= (table.misses[span] > 0) & (table.miss_ns[span] >= since_ns)
+        asked = out & (fallen | (table.probed_ns[span] >= since_ns))
+        missing = int(np.count_nonzero(out & fallen))
         probed, told = int(np.count_nonzero(out)), int(np.count_nonzero(asked))
         return missing >= MISSING_LINES and missing >= MISSING_SHARE * told and told < ASKED_SHARE * probed
 

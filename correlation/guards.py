@@ -125,6 +125,7 @@ class BlindGuard:
             if recent and np.isin(case.lines, mine, assume_unique=True).mean() > 0.5:
                 book.withdraw(case, now_ns)
         table.known[fell] = LineState.UP
+        table.down_ns[fell] = 0  # and nothing is learned from it
         table.slot[fell[table.slot[fell] < 0]] = FREE
         forget(table, mine, since_ns)
         case = book.create(

@@ -65,6 +65,7 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_nats: float = 3.0
     min_lines: int = 3
     min_share: float = 0.1
+    slow_share: float = 0.03  # the same in the longer windows: what takes its lines one by one begins with few
     min_coverage: float = 0.3  # of the lines under a scope must have been asked since it struck
     keep_nats: float = 2.0  # what a scope that is an incident's already has over others
     whole_share: float = 0.8

@@ -87,6 +87,7 @@ class TreeSearch:
                 price[i] -= evidence.bonus[e]
             if scopes and element_scope(elements.paths[e]) in scopes:
                 price[i] -= settings.keep_nats
+        least = settings.min_share if evidence.min_share is None else evidence.min_share
         place = np.full(len(elements), -1, np.int64)
         place[found] = np.arange(found.size)
         above = elements.parent[found]
@@ -100,7 +101,7 @@ class TreeSearch:
             p=p,
             by_chance=alone(fell, counted, p, settings.dispersion),
             failed=together(fell, counted) - price,
-            eligible=(fell >= settings.min_share * counted) & covered & enough,
+            eligible=(fell >= least * counted) & covered & enough,
         )
 
     def _struck(self, evidence: Evidence, low: Ints, high: Ints) -> tuple[Ints, Ints]:

@@ -24,10 +24,10 @@ SPEAKING_LINES = 3
 OVERDUE = 3
 ONLINE_LINES = 3
 ONLINE_SHARE = 0.1
-WILL_SHARE = 0.1
+WILLS, WILL_SHARE = 2, 0.2  # one device leaves by itself now and then
 REPORTS = 12
 DROP_SEEN, DROP_MISSING = 0.3, 0.1  # of the lines that are down, in the session count
-COUNT_SHARE = 0.03  # a count says nothing about fewer lines than that of it
+COUNT_SHARE = 0.1  # a count says nothing about fewer lines than that of it
 REPORT_LAG_NS = 150 * NS  # BNGs miss some echoes before they end a session
 DELAYS = 64
 
@@ -99,7 +99,7 @@ class Witnesses:
             + self.signs.count(down, "dying_gasp_ns", since)
             + self.signs.count(down, "los_ns", since)
         )
-        return gone >= max(1, min(3, WILL_SHARE * down.size), WILL_SHARE * online)
+        return gone >= max(WILLS, WILL_SHARE * online)
 
     def _online(self, lines: I32, started_ns: int) -> int:
         """How many had a session with the broker when it began."""
