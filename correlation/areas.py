@@ -17,7 +17,6 @@ from monitor.records.rounds import I32, I64
 
 EARTH_KM = 6371.0088
 CELL_KM = 0.1
-LEFT_OUT = 8.0  # nats that a fallen line costs which nothing explains (ln of 1 in 3000)
 SLACK = 10.0  # nats that a better centre may bring
 CLIMB = 8  # steps of a disc towards a better centre
 RINGS = 200  # radii tried between a centre and the farthest fallen line
@@ -71,11 +70,13 @@ def find_discs(
     settings: CauseSettings,
     least: int,
     price: float,
+    left_out: float,
     most: int = 4,
 ) -> list[Disc]:
     """Candidate discs. `fallen`: all lines that fell; `loose`: those to cluster; `seen_ns` int64 [n], 0: not up.
 
-    `least`: fewer fallen lines than that could not pay for a disc, whatever it is like; `price`: what it must pay."""
+    `least`: fewer fallen lines than that could not pay for a disc, whatever it is like; `price`: what it must pay;
+    `left_out`: nats that a fallen line costs which nothing explains."""
     lat, lon = inventory.lat[loose], inventory.lon[loose]
     placed = np.isfinite(lat) & np.isfinite(lon)
     lat, lon = lat[placed], lon[placed]
@@ -100,7 +101,7 @@ def find_discs(
     best = sorted(clusters.values(), key=lambda mine: -float(weight[mine].sum()))[:most]
     discs: dict[str, Disc] = {}
     for mine in best:
-        disc = _fit(inventory, cells_lat[mine], cells_lon[mine], weight[mine], fallen, seen_ns, price)
+        disc = _fit(inventory, cells_lat[mine], cells_lon[mine], weight[mine], fallen, seen_ns, price, left_out)
         if disc is not None:
             discs.setdefault(disc.name, disc)
     return list(discs.values())
@@ -183,7 +184,9 @@ def _crowd(lat: F64, lon: F64, scale_km: float) -> int:
     return int(_squares(lat, lon, np.ones(lat.size), scale_km)[2].max())
 
 
-def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, seen_ns: I64, price: float) -> Disc | None:
+def _fit(
+    inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, seen_ns: I64, price: float, left_out: float
+) -> Disc | None:
     """The disc around a cluster whose edge parts fallen from spared lines best."""
     total = weight.sum()
     lat0, lon0 = float((lat * weight).sum() / total), float((lon * weight).sum() / total)
@@ -195,14 +198,14 @@ def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, see
     if np.count_nonzero(hit) < 2:
         return None
     place = inventory.lat[near], inventory.lon[near]
-    best = _edges(*place, hit, np.array([lat0]), np.array([lon0]))
-    if best[0] + LEFT_OUT * np.count_nonzero(hit) < price - SLACK:
+    best = _edges(*place, hit, np.array([lat0]), np.array([lon0]), left_out)
+    if best[0] + left_out * np.count_nonzero(hit) < price - SLACK:
         return None  # no better centre will make up for that
     step = best[3] / 3
     turn = np.linspace(0, 2 * math.pi, 8, endpoint=False)
     for _ in range(CLIMB):
         north, east = math.degrees(step / EARTH_KM), math.degrees(step / EARTH_KM) / math.cos(math.radians(best[1]))
-        better = _edges(*place, hit, best[1] + north * np.cos(turn), best[2] + east * np.sin(turn))
+        better = _edges(*place, hit, best[1] + north * np.cos(turn), best[2] + east * np.sin(turn), left_out)
         if better[0] > best[0] + 1e-6:
             best = better
         else:
@@ -212,7 +215,9 @@ def _fit(inventory: Inventory, lat: F64, lon: F64, weight: F64, fallen: I32, see
     return Disc(lat0, lon0, radius, lines_within(inventory, lat0, lon0, radius))
 
 
-def _edges(lat: F64, lon: F64, hit: npt.NDArray[np.bool_], lat0: F64, lon0: F64) -> tuple[float, float, float, float]:
+def _edges(
+    lat: F64, lon: F64, hit: npt.NDArray[np.bool_], lat0: F64, lon0: F64, left_out: float
+) -> tuple[float, float, float, float]:
     """The best disc around any of these centres [c]: what its inside explains as one cause, less what the fallen lines
     outside cost by themselves. Returns (score, lat, lon, radius in km). Radii are tried in RINGS steps, which
     needs no sorting, whatever the number of lines."""
@@ -227,7 +232,7 @@ def _edges(lat: F64, lon: F64, hit: npt.NDArray[np.bool_], lat0: F64, lon0: F64)
     size = lat0.size * (bins + 1)
     n = np.bincount(flat.ravel(), minlength=size).reshape(lat0.size, -1).cumsum(axis=1)
     k = np.bincount(flat[:, hit].ravel(), minlength=size).reshape(lat0.size, -1).cumsum(axis=1)
-    score = np.where(k > 0, _fitted(k, np.maximum(n, 1)) - LEFT_OUT * (k[:, -1:] - k), -np.inf)
+    score = np.where(k > 0, _fitted(k, np.maximum(n, 1)) - left_out * (k[:, -1:] - k), -np.inf)
     centre, edge = divmod(int(np.argmax(score)), bins + 1)
     inside = hit & (ring[centre] <= edge)
     radius = float(away[centre][inside].max()) if inside.any() else 0.0

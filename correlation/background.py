@@ -2,8 +2,12 @@
 
 A rate is per line and hour. Learned from falls that no incident explained, so that an outage does not teach the engine
 to expect it. Early, the configured rate stands in; each figure moves away from it as evidence comes in (Gamma-Poisson
-shrinkage). The neighbouring hours count too, which carries daylight saving over.
+shrinkage). The hour of week is that of the clock on the wall, so daylight saving changes nothing; the neighbouring
+hours count too.
 """
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +28,9 @@ F64 = npt.NDArray[np.float64]
 class Background:
     """`falls`, `line_hours` float64 [168]; `element_falls`, `element_expected` float32 [m]."""
 
-    def __init__(self, elements: int, rate_per_line_h: float, utc_offset_h: float = 0.0) -> None:
+    def __init__(self, elements: int, rate_per_line_h: float, timezone: str = "UTC") -> None:
         self.prior = rate_per_line_h
-        self.offset_ns = int(utc_offset_h * HOUR_NS)
+        self.zone = ZoneInfo(timezone)
         self.falls = np.zeros(WEEK_H)
         self.line_hours = np.zeros(WEEK_H)
         self.element_falls = np.zeros(elements, np.float32)
@@ -35,7 +39,9 @@ class Background:
         self._hour = -1
 
     def hour(self, at_ns: int) -> int:
-        return int((at_ns + self.offset_ns) // HOUR_NS + 96) % WEEK_H  # 1970-01-01 was a Thursday; 0 is Monday 0:00
+        """Of the local week; 0 is Monday 0:00."""
+        local = datetime.fromtimestamp(at_ns // NS, self.zone)
+        return local.weekday() * 24 + local.hour
 
     def observe(self, now_ns: int, up_lines: npt.NDArray[np.bool_], elements: Elements) -> None:
         """Count the time that lines were up since the last call (call it every few minutes)."""
@@ -56,8 +62,10 @@ class Background:
         """Falls that turned out to be their own (`lines` ascending)."""
         if not lines.size:
             return
-        hours = ((at_ns + self.offset_ns) // HOUR_NS + 96) % WEEK_H
-        np.add.at(self.falls, hours, 1.0)
+        # No zone moves its clock but at a full quarter of an hour.
+        quarters, counts = np.unique(at_ns // (HOUR_NS // 4), return_counts=True)
+        for quarter, count in zip(quarters.tolist(), counts.tolist(), strict=True):
+            self.falls[self.hour(quarter * (HOUR_NS // 4))] += count
         count = np.searchsorted(lines, elements.hi) - np.searchsorted(lines, elements.lo)
         self.element_falls += count.astype(np.float32)
 
@@ -93,7 +101,7 @@ class Background:
 
     def remap(self, to: I32, elements: int) -> "Background":
         """Element i of the old inventory is `to[i]` of the new one, or -1."""
-        fresh = Background(elements, self.prior, self.offset_ns / HOUR_NS)
+        fresh = Background(elements, self.prior, self.zone.key)
         fresh.falls, fresh.line_hours = self.falls, self.line_hours
         fresh.last_ns, fresh._hour = self.last_ns, self._hour
         kept = np.flatnonzero(to >= 0)

@@ -93,10 +93,10 @@ class Engine:
         self.nested_ns = 0
         self.restored_ns = 0
         table = LineTable(len(inventory), self.settings.evidence.reply_prior)
-        rate, offset = self.settings.causes.rate_per_line_h, self.settings.utc_offset_h
+        rate, zone = self.settings.causes.rate_per_line_h, self.settings.timezone
         self.sources = Sources(len(self.references), self.settings.evidence.default_interval_s)
         self._build(
-            inventory, table, Background(len(inventory.elements), rate, offset), Nodes(len(inventory.elements)), Signs()
+            inventory, table, Background(len(inventory.elements), rate, zone), Nodes(len(inventory.elements)), Signs()
         )
 
     def _build(

@@ -22,7 +22,9 @@ __all__ = ["Cause", "Evidence", "Explainer"]
 
 PART_SHARE = 0.8  # a tree cause that takes less of its lines may be a shadow of something that crosses the tree
 SAME_SHARE = 0.75
+MOST_NATS = 8.0  # that a fallen line can cost which nothing explains (ln of 1 in 3000)
 SMALL = 64  # lines: several elements that are smaller may be an area in other words
+USUAL = 1.5
 ROUNDS = 16  # causes that cross the tree, at most
 CROSSING = 6  # of them are weighed at a time
 GROUPS = 48
@@ -86,6 +88,8 @@ class Explainer:
         loose = evidence.lines.size - sum(c.missing for c in tree.causes)
         if whole and loose < self.settings.min_lines:
             return []
+        if not tree.causes and loose < self._least(chance, self.price):
+            return []
         found = self._groups(evidence, chance) if evidence.use_groups else []
         if evidence.use_areas:
             found += self._areas(evidence, chance, tree)
@@ -138,6 +142,7 @@ class Explainer:
                 self.settings,
                 self._least(chance, self.area_price),
                 self.area_price,
+                min(-float(np.log(max(chance.floor, chance.loose / max(chance.total, 1)))), MOST_NATS),
             )
         for disc in self._discs[key]:
             inside = np.flatnonzero(np.isin(evidence.lines, disc.lines, assume_unique=True))
@@ -187,6 +192,8 @@ class Explainer:
         if fell < min_share * counted or not evidence.covered(members, middle, early, settings.min_coverage):
             return None
         p = float(chance.among(np.array([fell]), np.array([counted]))[0])
+        if fell <= USUAL * p * counted:
+            return None  # about as many as by chance: no need to weigh it
         length = float(together(fell, counted)) - price + (settings.keep_nats if scope in evidence.held else 0.0)
         by_chance = float(alone(fell, counted, p, settings.dispersion))
         return cause_of(evidence, scope, inside, counted, length, by_chance, p)

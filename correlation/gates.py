@@ -81,6 +81,8 @@ class Gates:
         if state.counted >= self.settings.causes.whole_share * state.observable:
             return ""
         up = np.count_nonzero(self.table.is_up(under) | (self.table.state[under] == LineState.DOWN))
+        if now_ns - state.started_ns < ROUND * self.sources.interval_s() * NS:
+            return "scope_unsettled"  # it may be the part of something that crosses the tree
         if state.observable >= ASKED_SHARE * up:
             return ""
         waited_s = (now_ns - state.detected_ns) / NS

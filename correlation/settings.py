@@ -5,6 +5,7 @@ fitted to a particular network; what a network does by itself (reply rates, inte
 """
 
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -83,6 +84,14 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     area_scales_km: tuple[float, ...] = (0.15, 0.3, 0.6, 1.2, 2.4)
     area_min_lines: int = 5
 
+    def __post_init__(self) -> None:
+        for name in ("windows_s", "area_scales_km"):
+            values = getattr(self, name)
+            if not values or any(not 0 < v < float("inf") for v in values):
+                raise ValueError(f"{name} is {list(values)}: give at least one number above 0")
+        if list(self.windows_s) != sorted(self.windows_s):
+            raise ValueError(f"windows_s is {list(self.windows_s)}: give the shortest window first")
+
 
 class LifeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How incidents live. `reopen_s`: the same scope within this time after its end is the same incident."""
@@ -136,11 +145,18 @@ class SlowSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CorrelationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything the engine can be told. `utc_offset_h`: the hour of week is counted in this local time."""
+    """Everything the engine can be told. `timezone`: the hour of week is counted by the clock of this place, daylight
+    saving included (a name of the tz database)."""
 
     evidence: EvidenceSettings = msgspec.field(default_factory=EvidenceSettings)
     causes: CauseSettings = msgspec.field(default_factory=CauseSettings)
     life: LifeSettings = msgspec.field(default_factory=LifeSettings)
     confirm: ConfirmSettings = msgspec.field(default_factory=ConfirmSettings)
     slow: SlowSettings = msgspec.field(default_factory=SlowSettings)
-    utc_offset_h: float = 0.0
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"timezone is {self.timezone!r}: give a time zone's name, as Europe/Berlin") from None
