@@ -19,6 +19,7 @@ import msgspec
 from collectors.remote import body
 from collectors.remote.orders import Taken
 from collectors.remote.settings import ProbersSettings
+from monitor.bus import IntakeFull
 from monitor.clock import Clock
 from monitor.inventory import Inventory
 from monitor.metrics import Metrics
@@ -75,7 +76,8 @@ class RoundSender:
         return future
 
     def put_event(self, event: Event) -> "Future[None]":
-        raise NotImplementedError("a prober has no events")  # pragma: no cover
+        """Only rounds go this way; who has events sends them to POST /api/v1/events. Raises IntakeFull, always."""
+        raise IntakeFull("a prober on another machine sends rounds, no events")
 
     def _drop_oldest(self) -> None:
         _, oldest = self._waiting.popleft()
@@ -95,6 +97,7 @@ class RoundSender:
         # Seconds on a small machine: not while the first rounds wait, with the time of sending in them.
         await asyncio.to_thread(importlib.import_module, "pyarrow.compute")
         pause_s = 1.0
+        self._wake.set()  # for what was put before
         while True:
             await self._wake.wait()
             await asyncio.sleep(GATHER_S)
