@@ -41,6 +41,10 @@ class UnknownProber(ValueError):
     """Not one of [probers] names, or the daemon itself."""
 
 
+class Stopped(Exception):
+    """The daemon ends."""
+
+
 class OtherInventory(ValueError):
     """Rows were given by number, but those are numbers of another inventory."""
 
@@ -57,6 +61,7 @@ class RemoteProbers:
         self._reference_names = [reference.name for reference in context.references]
         self._daemon = secrets.token_hex(8)
         self._lock = threading.Lock()
+        self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         now_ns, now_s = context.clock.now_ns(), time.monotonic()
         others = [name for name in self._slices.names if name != context.source]
@@ -125,6 +130,11 @@ class RemoteProbers:
             if len(mine):
                 peer.ask(replace(request, target=mine))
                 peer.wake.set()
+
+    def stop(self) -> None:
+        """The daemon ends: whoever waits for orders is let go, and nobody waits any more."""
+        self._stopped = True
+        self._wake()
 
     def _wake(self) -> None:
         for peer in self._peers.values():
@@ -230,20 +240,22 @@ class RemoteProbers:
 
     async def orders(self, name: str, daemon: str, after: int, wait_s: float) -> Orders:
         """What this prober is to know, at once or when there is something, at the latest after `wait_s`. Asking for it
-        says that the orders up to `after` are carried out. Raises UnknownProber."""
+        says that the orders up to `after` are carried out. Raises UnknownProber, or Stopped."""
         peer = self._peer(name)
         self._carried_out(peer, daemon == self._daemon, after)
         peer.wake.set()  # whoever still waits in its name has lost its connection
         peer.wake.clear()
         peer.polls += 1
         mine = peer.polls
-        if not peer.asks and not peer.dirty.any() and daemon == self._daemon and wait_s > 0:
+        if not peer.asks and not peer.dirty.any() and daemon == self._daemon and wait_s > 0 and not self._stopped:
             try:
                 async with asyncio.timeout(min(wait_s, WAIT_MAX_S)):
                     await peer.wake.wait()
                 await asyncio.sleep(GATHER_S)
             except TimeoutError:
                 pass
+        if self._stopped:
+            raise Stopped("the daemon ends")
         if peer.polls != mine:
             return Orders(self._daemon, after, self._digest, list(self._slices.names))
         with self._lock:
@@ -300,4 +312,4 @@ class RemoteProbers:
         return Ask(request.request_id, request.kind.value, names, request.count, within_s, request.reason.value)
 
 
-__all__ = ["BodyProblem", "OtherInventory", "RemoteProbers", "UnknownProber"]
+__all__ = ["BodyProblem", "OtherInventory", "RemoteProbers", "Stopped", "UnknownProber"]

@@ -153,6 +153,8 @@ class Daemon:
             await self._stopping.wait()
         finally:
             notify("STOPPING=1")
+            if self.remote is not None:
+                self.remote.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

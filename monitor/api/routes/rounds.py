@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from collectors.remote.body import BodyProblem
-from collectors.remote.hub import OtherInventory, RemoteProbers, UnknownProber
+from collectors.remote.hub import OtherInventory, RemoteProbers, Stopped, UnknownProber
 from collectors.remote.peer import TooMuch
 from monitor.api import models as m
 from monitor.api.context import Api, problems
@@ -71,6 +71,8 @@ def routes(api: Api) -> APIRouter:
             return _json(await hub().orders(name, daemon, after, wait_s))
         except UnknownProber as error:
             raise Problem(404, str(error)) from None
+        except Stopped as error:
+            raise Problem(503, str(error), retry_s=2) from None
 
     return router
 

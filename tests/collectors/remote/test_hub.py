@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collectors.base import CollectorContext
 from collectors.remote.body import BodyProblem, decode, encode
-from collectors.remote.hub import OtherInventory, RemoteProbers, UnknownProber
+from collectors.remote.hub import OtherInventory, RemoteProbers, Stopped, UnknownProber
 from collectors.remote.orders import Orders
 from collectors.remote.peer import TooMuch
 from collectors.remote.settings import ProbersSettings
@@ -232,6 +232,18 @@ async def test_only_the_newest_asking_is_answered(world: World) -> None:
     world.hub.request(ProbeRequest(5, world.east[:1], 3, world.now_ns + 3 * NS, RequestReason.CONFIRM))
     assert (await asyncio.wait_for(old, 5)).asks == []
     assert [a.request_id for a in (await asyncio.wait_for(new, 5)).asks] == [5]
+
+
+async def test_the_end_of_the_daemon_lets_everybody_go(world: World) -> None:
+    """Who waits for orders when the daemon ends is told so at once, and so is who comes after."""
+    first = await world.orders()
+    waiting = asyncio.create_task(world.orders(first.daemon, first.seq, 20.0))
+    await asyncio.sleep(0)
+    world.hub.stop()
+    with pytest.raises(Stopped):
+        await asyncio.wait_for(waiting, 5)
+    with pytest.raises(Stopped):
+        await asyncio.wait_for(world.orders(first.daemon, first.seq, 20.0), 5)
 
 
 def test_silence_is_said_once_and_so_is_the_return(world: World) -> None:
