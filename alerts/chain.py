@@ -10,7 +10,7 @@ from datetime import tzinfo
 
 from alerts.beside import Task, Watch, beside
 from alerts.health import ReceiverHealth
-from alerts.message import Writer
+from alerts.message import Fact, Writer
 from alerts.receivers import build_receivers
 from alerts.receivers.base import Receiver
 from alerts.settings import AlertSettings
@@ -98,7 +98,7 @@ def build_stages(settings: AlertSettings, zone: tzinfo, writer: Writer) -> list[
     """In the order in which they judge."""
     return [
         Kinds(settings.kinds, settings.min_lines, settings.min_severity),
-        Route(settings, zone, writer.word("escalated")),
+        Route(settings, zone, Fact(writer.word("label_escalated"), writer.word("escalated"))),
         Inhibit(),
         Silenced(),
         Dedup(),

@@ -86,7 +86,7 @@ def tell_storm(told: Told, message: Message, members: Sequence[Incident], handle
 def _line(writer: Writer, incident: Incident) -> str:
     kind = writer.word(f"kind_{incident.kind}")
     lines = writer.word("lines_short", lines_down=incident.lines_down)
-    return f"{writer.mark(incident)} {kind}: {one_line(writer.scope(incident.scope), 100)} · {lines}"
+    return f"• {kind}: {one_line(writer.scope(incident.scope), 100)} · {lines}"
 
 
 def _rank(severity: Severity) -> int:

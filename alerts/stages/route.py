@@ -19,18 +19,19 @@ from monitor.clock import NS
 from monitor.records import Incident, Severity
 
 LOOK_AGAIN_S = 60.0  # for a route with hours
+ESCALATED = Fact("Escalation", "nobody has acknowledged it")
 FAILING_S = 60.0  # a receiver that has not worked for so long cannot be counted on
 
 
 class Route:
     name = "route"
 
-    def __init__(self, settings: AlertSettings, zone: tzinfo, escalated_words: str = "") -> None:
+    def __init__(self, settings: AlertSettings, zone: tzinfo, escalated: Fact = ESCALATED) -> None:
         self._routes = settings.routes
         self._by_name = {route.name: route for route in settings.routes}
         self._teams = {team.name: team.scopes for team in settings.teams}
         self._zone = zone
-        self._words = escalated_words or "nobody acknowledged it"
+        self._escalated = escalated
 
     def judge(self, items: Sequence[Item], moment: Moment) -> Judged:
         if not self._routes:
@@ -38,7 +39,7 @@ class Route:
         survivors: list[Item] = []
         stopped: list[Stop] = []
         for item in items:
-            verdict = self._decide(item, moment) if item.is_first else ""
+            verdict = self._decide(item, moment) if item.is_first else None
             if isinstance(verdict, Stop):
                 stopped.append(verdict)
             else:
@@ -55,17 +56,17 @@ class Route:
                     break
         return found
 
-    def _decide(self, item: Item, moment: Moment) -> Stop | str:
-        """Why not, or a sentence for the message (empty: an ordinary route)."""
+    def _decide(self, item: Item, moment: Moment) -> Stop | Fact | None:
+        """Why not, or what the message must say beside (None: an ordinary route)."""
         now_ns, incident, me = moment.now_ns, item.incident, moment.receiver
         routes = self.matching(incident, now_ns)
         waits: list[tuple[int, str, str]] = []
         for route in routes:
             if me in route.receivers:
-                return ""
+                return None
             if me in route.out_of_band:
                 if not item.is_over and _all_fail(route, moment):
-                    return ""
+                    return None
                 if not item.is_over:
                     waits.append((now_ns + 5 * NS, "main_route_works", f"route {route.name}: its receivers work"))
             if (step := self._escalation(route, me)) is None:
@@ -79,7 +80,7 @@ class Route:
             elif now_ns < due_ns:
                 waits.append((due_ns, "waits_for_ack", f"to {target} if nobody acknowledges within {after_s:g} s"))
             else:
-                return self._words
+                return self._escalated
         if waits:
             until_ns, reason, detail = min(waits, key=lambda wait: (wait[0] == 0, wait[0]))
             return Stop(item, self.name, reason, detail, until_ns or None)
@@ -120,8 +121,8 @@ def _all_fail(route: RouteSettings, moment: Moment) -> bool:
     return all(at is not None and moment.now_ns - at >= FAILING_S * NS for at in since)
 
 
-def _marked(item: Item, words: str) -> Item:
-    if not words:
+def _marked(item: Item, fact: Fact | None) -> Item:
+    if fact is None:
         return item
-    facts = (Fact("⏫", words), *item.message.facts)
+    facts = (fact, *item.message.facts)
     return msgspec.structs.replace(item, message=msgspec.structs.replace(item.message, facts=facts))

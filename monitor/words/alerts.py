@@ -83,7 +83,8 @@ ALERTS: dict[str, tuple[str, str]] = {
     ),
     "alert_news_storm_grew": ("Es sind jetzt {count} Störungen.", "There are {count} incidents now."),
     "alert_news_storm_over": ("Alle Störungen sind vorbei.", "All of these incidents are over."),
-    "alert_escalated": ("Eskaliert: niemand hat übernommen", "Escalated: nobody has acknowledged it"),
+    "alert_label_escalated": ("Eskaliert", "Escalated"),
+    "alert_escalated": ("niemand hat übernommen", "nobody has acknowledged it"),
     "alert_line_down": (
         "Anschluss {line_id} mit SLA ist allein ausgefallen.",
         "Line {line_id}, which has an SLA, is down on its own.",

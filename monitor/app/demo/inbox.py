@@ -17,7 +17,7 @@ from alerts.receivers.webhook import signature
 from monitor.clock import Clock
 
 MOST_BYTES = 256 * 1024
-SAID = 160  # characters of an alert on the screen
+SAID = 95  # characters of an alert on the screen
 
 
 class Inbox:

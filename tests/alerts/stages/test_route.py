@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from alerts.message import Fact
 from alerts.settings import AlertSettings
 from alerts.settings_routes import RouteSettings, parse_hours, scope_matches
 from alerts.stages import Route
@@ -87,7 +88,7 @@ def test_escalates_only_when_nobody_acknowledges() -> None:
     assert told_to(given, "sms", 900) == []
     assert told_to(given, "boss", 601, acked_by="Kim") == ["acknowledged"]
     assert told_to(given, "boss", 601, status=IncidentStatus.RESOLVED) == ["over_before_escalation"]
-    judged = judge(Route(given, ZONE, "nobody took it"), at(601, receiver="webhook:boss"), item(incident()))
+    judged = judge(Route(given, ZONE, Fact("x", "nobody took it")), at(601, receiver="webhook:boss"), item(incident()))
     assert judged.survivors[0].message.facts[0].value == "nobody took it"
     waits = judge(Route(given, ZONE), at(10, receiver="webhook:boss"), item(incident())).stopped[0]
     assert waits.until_ns == START_NS + 600 * NS
