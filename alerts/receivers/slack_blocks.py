@@ -17,6 +17,7 @@ FACTS_A_SECTION = 5  # each is two fields, and a section holds ten
 FACTS_LIMIT = 25
 VALUE_LIMIT = 2000
 BUTTON_LIMIT = 75
+URL_LIMIT = 2500  # Slack: 3,000
 ACK_ACTION = "faultline_ack"
 
 Block = dict[str, Any]
@@ -36,12 +37,13 @@ def message_blocks(message: Message, with_button: bool = False) -> list[Block]:
         text = _plain(message.ack_words, BUTTON_LIMIT)
         ack = {"type": "button", "action_id": ACK_ACTION, "text": text, "style": "primary"}
         buttons.append({**ack, "value": cut(message.incident_id, VALUE_LIMIT)})
-    if buttons and message.url:
+    link_fits = 0 < len(message.url) <= URL_LIMIT
+    if buttons and link_fits:
         text = _plain(message.open_words, BUTTON_LIMIT)
         buttons.append({"type": "button", "action_id": "faultline_open", "text": text, "url": message.url})
     if buttons:
         blocks.append({"type": "actions", "elements": buttons})
-    elif message.url:
+    elif link_fits:
         link = f"<{mrkdwn(message.url).replace('|', '%7C')}|{mrkdwn(message.open_words)}>"
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": link}]})
     return blocks
