@@ -90,3 +90,13 @@ def test_words_do_no_harm(state: StateStore, words: str) -> None:
     row = list(csv.reader(io.StringIO(as_csv([made]))))[1]
     assert row[4].lstrip("'") == words.lstrip("'")
     assert row[4].lstrip(" ")[0] not in "=+-@\t"
+
+
+def test_reports_expire(state: StateStore) -> None:
+    """What is older than it is kept goes; the rest stays."""
+    reports = Reports(state)
+    found = Verdict(VerdictCode.NO_FAULT_FOUND, Confidence.SURE, 1, "L000")
+    for at_ns in (1, 2, 3):
+        reports.add(found, at_ns, "anna", "slow")
+    assert reports.expire(3) == 2
+    assert [r.at_ns for r in reports.search().items] == [3]

@@ -6,7 +6,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from monitor.api.models.base import Input, Output, Time
 
-PersonName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+# It stands in every line of the log that its owner causes.
+PersonName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 RoleName = Literal["agent", "lead", "noc", "admin", "probe"]
 UserRole = Literal["agent", "lead", "noc", "admin"]

@@ -25,6 +25,8 @@ def key() -> None:
 @region_option
 def create(config: Path, name: str, role: str, days: int | None, regions: tuple[str, ...]) -> None:
     """Make a key and print it, once: only its hash is kept."""
+    if not name.isprintable():
+        raise click.UsageError("--name holds characters that cannot be printed")
     if not name.strip():
         raise click.UsageError("--name is empty: the audit trail needs to know whose key it is")
     fitting(role, regions)
