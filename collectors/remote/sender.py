@@ -22,6 +22,7 @@ from collectors.remote.settings import ProbersSettings
 from monitor.bus import IntakeFull
 from monitor.clock import Clock
 from monitor.inventory import Inventory
+from monitor.inventory.slices import digest
 from monitor.metrics import Metrics
 from monitor.records import Event, LineValues, ProbeRound, Reference
 
@@ -47,6 +48,7 @@ class RoundSender:
         self._inventory, self._references = inventory, references
         self._clock, self._troubles = clock, metrics.troubles
         self.same_inventory = False
+        self._digest = (-1, "")  # of this generation of the inventory
         self._lock = threading.Lock()
         self._waiting: deque[tuple[float, ProbeRound]] = deque()
         self._rows = 0
@@ -142,9 +144,9 @@ class RoundSender:
         by_row = self.same_inventory
         metadata = {"source": self._source, "batch": batch}
         if by_row:
-            from monitor.inventory.slices import digest
-
-            metadata["inventory"] = await asyncio.to_thread(digest, inventory)
+            if self._digest[0] != inventory.generation:
+                self._digest = inventory.generation, await asyncio.to_thread(digest, inventory)
+            metadata["inventory"] = self._digest[1]
         metadata["sent_at"] = str(self._clock.now_ns())
         data = body.encode(current, inventory, self._references, metadata, by_row)
         try:
