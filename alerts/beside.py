@@ -8,7 +8,6 @@ from typing import Protocol
 from alerts.daily import Daily
 from alerts.digest import FlagRanking, Ranking
 from alerts.health import ReceiverHealth
-from alerts.heartbeat import Heartbeat
 from alerts.message import Writer
 from alerts.settings import AlertSettings
 from alerts.sla import LineStates, SlaLines
@@ -55,6 +54,8 @@ def beside(
     ranking = watch.ranking or FlagRanking(outbox.store, watch.inventory)
     tasks: list[Task] = [Daily(settings, posts, ranking, writer, metrics, clock, zone, nudge)]
     if settings.heartbeat.enabled:
+        from alerts.heartbeat import Heartbeat  # brings an HTTP client along
+
         tasks.append(Heartbeat(settings.heartbeat, watch.alive, metrics, clock))
     if settings.sla_down_s:
         tasks.append(SlaLines(settings.sla_down_s, outbox, watch.view, watch.inventory, metrics, clock, nudge))
