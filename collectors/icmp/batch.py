@@ -23,8 +23,9 @@ MSG_DONTWAIT = 0x40
 ROOM = 96  # an IPv4 header with options is 60 bytes, ours 24
 CONTROL = 64
 STAMP_SIZE = 32
-# What a read says when there is nothing to read, or when an earlier packet could not be delivered.
-NOTHING = (0, errno.EAGAIN, errno.EINTR, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED)
+# What a read says about an earlier packet that could not be delivered; behind it may be replies: it is read again.
+READS = 4
+NOTHING = (0, errno.EINTR, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED)
 
 _HEADER = np.dtype(
     {
@@ -133,14 +134,17 @@ class BatchTransport(sockets.OnSocket):
 
     def collect(self) -> None:
         room = RECEIVE - self._held
-        if not room:
-            return
         at = self._in_at + self._held * _HEADER.itemsize
-        count = self._recvmmsg(self._fd, at, room, MSG_DONTWAIT, None)
-        if count > 0:
-            self._held += count
-        elif count < 0 and (code := ctypes.get_errno()) not in NOTHING:
-            raise OSError(code, f"the ICMP socket cannot be read: errno {code}")
+        for _ in range(READS if room else 0):
+            count = self._recvmmsg(self._fd, at, room, MSG_DONTWAIT, None)
+            if count >= 0:
+                self._held += count
+                return
+            code = ctypes.get_errno()
+            if code == errno.EAGAIN:
+                return
+            if code not in NOTHING:
+                raise OSError(code, f"the ICMP socket cannot be read: errno {code}")
 
     def receive(self) -> Received | None:
         self.collect()

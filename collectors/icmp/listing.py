@@ -85,9 +85,9 @@ class _Reader:
             raise BadList(f"{self._name}:{row}: is not UTF-8 text") from None
         if not text:
             return b""
-        if wrong := self._rules.refuse(text):
-            raise BadList(f"{self._name}:{row}: address: {wrong}")
         raw = parse_address(text) or b""
+        if not raw or self._rules.refuse_bytes(raw):
+            raise BadList(f"{self._name}:{row}: address: {self._rules.refuse(text)}")
         if self._only6 and len(raw) == 4:
             raise BadList(f"{self._name}:{row}: address: {text!r} is IPv4, but --ipv6 was given")
         return raw

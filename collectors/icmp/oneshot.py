@@ -6,6 +6,7 @@ address that may not be probed refuses the whole list before anything is sent.
 """
 
 import io
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -159,8 +160,8 @@ def run_probe(
 def _wrong_option(count: int, rate_pps: float, timeout_s: float) -> str:
     if not 1 <= count <= COUNT_MAX:
         return f"--count must be from 1 to {COUNT_MAX}, not {count}"
-    if not rate_pps > 0:
-        return f"--rate must be above 0 probes a second, not {rate_pps:g}"
+    if not 0 < rate_pps < math.inf:
+        return f"--rate must be a number above 0 (probes a second), not {rate_pps:g}"
     if not 0 < timeout_s <= 60:
         return f"--timeout must be above 0 and at most 60 s, not {timeout_s:g}"
     return ""

@@ -1,5 +1,7 @@
 """Settings of the ICMP prober: section [icmp] of the configuration."""
 
+import math
+
 import msgspec
 
 from monitor.inventory.address import parse_address
@@ -55,7 +57,7 @@ class IcmpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         positive = ("interval_s", "timeout_s", "spacing_s", "rate_max_pps", "node_max_pps", "reference_interval_s")
         for name in (*positive, "confirm_pps", "confirm_node_pps", "confirm_bng_pps", "restart_max_s"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"icmp.{name} must be above 0, not {getattr(self, name):g}")
         for name in ("probes", "reference_probes"):
             if not 1 <= getattr(self, name) <= 100:
