@@ -23,6 +23,7 @@ from monitor.records.rounds import I32, I64
 NS = 1_000_000_000
 Flags = npt.NDArray[np.bool_]
 PENDING_INTERVALS = 2
+FRESH_INTERVALS = 3
 PENDING_KM = 0.25
 NO_LINES: I32 = np.zeros(0, np.int32)
 AGAIN_NS = 4 * NS  # a living picture is looked at again at most this often
@@ -76,7 +77,7 @@ class CauseFinder:
             keep = (table.known[self.recent] == LineState.DOWN) & (table.down_ns[self.recent] >= oldest)
             self.recent = self.recent[keep]
         young = [c for c in book.living(IncidentKind.OUTAGE) if self._young(c, book)]
-        if not (fell.size or slow_due or young):
+        if not (fell.size or slow_due or any(self._fresh(c, now_ns) for c in young)):
             return None
         self.fast_ns = now_ns
         if slow_due:
@@ -90,6 +91,12 @@ class CauseFinder:
         if case.state.status is not IncidentStatus.OPEN or case.state.nested:
             return False
         return len(book.still_down(case)) >= SETTLED_SHARE * len(case.lines)
+
+    def _fresh(self, case: Case, now_ns: int) -> bool:
+        """May what the next probes say change its scope, though nothing else falls?"""
+        if case.state.status is IncidentStatus.SUSPECTED:
+            return True
+        return now_ns - case.state.detected_ns <= FRESH_INTERVALS * self.interval_ns
 
     def _search(self, windows: tuple[float, ...], young: list[Case], now_ns: int) -> list[Cause]:
         table, settings = self.table, self.settings.causes

@@ -15,6 +15,7 @@ from correlation.cases import Case
 from correlation.evidence import Cause
 from correlation.saying import Facts, cause_code, explain_cause
 from correlation.settings import CorrelationSettings
+from correlation.suspects import misfiled
 from monitor.records import Coded, Etr, IncidentKind, IncidentStatus, LineState, Scope, ScopeKind
 from monitor.records.rounds import I32
 
@@ -191,6 +192,7 @@ class Life:
         state.spread_s = cause.spread_s
         state.window_s = cause.window_s
         state.struck_ns = cause.struck_ns
+        state.suspects = misfiled(cause, book.inventory, book.table)
         state.runner_up = cause.runner_up
         state.runner_up_confidence = cause.runner_up_confidence
         state.explanation = explain_cause(cause, code, book.inventory, book.table, self.facts(cause))

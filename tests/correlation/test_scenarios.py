@@ -283,14 +283,20 @@ def test_flapping_is_one_incident(tmp_path: Path) -> None:
 
 
 def test_lines_under_the_wrong_port_do_not_break_it(tmp_path: Path) -> None:
-    """One line in ten is filed under another port: the port that failed is still the one that is named."""
+    """One line in ten is filed under another port: the port that failed is still named, and the lines are listed."""
     net = net_of(tmp_path)
     net.run(80)
     span = net.cut("north/ex-1/olt-1/pon-2")
     net.down[span[::10]] = False
-    net.down[[300, 350, 400, 450]] = True
-    net.run(60)
+    beside = net.under("north/ex-1/olt-1/pon-4").start + np.array([3, 20])
+    net.down[[300, 350, 400, 450, *beside]] = True
+    net.run(200)
     assert net.scopes() == ["north/ex-1/olt-1/pon-2"]
+    net.mend("north")
+    net.run(120)
+    known = {c.incident.incident_id: c.incident for c in net.changes if c.incident is not None}
+    (over,) = [i for i in known.values() if i.scope.name == "north/ex-1/olt-1/pon-2"]
+    assert set(over.suspects) == {net.inventory.line_id(int(i)) for i in [*span[::10], *beside]}
 
 
 def test_telemetry_that_goes_on_vetoes_the_pings(tmp_path: Path) -> None:
