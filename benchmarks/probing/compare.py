@@ -11,6 +11,7 @@ interpreter, end) is taken off its CPU and off its time. `--slow` adds icmplib a
 import argparse
 import ipaddress
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from monitor.lab.network import PROBER4, Network
 DEAD_EVERY = 64  # one target in so many is dead
 FPING_MAX = 65_000
 ZMAP_TRIES = 5
+SHORTEST_S = 0.05  # a shorter time of sending is lost in that of the start
 FLAT_OUT, PACED = 1e6, 17_500.0
 GOALS = {  # (CPU at most, probes a second at least), as ratios ours / peer
     ("columns", "fping"): (0.75, 1.5),
@@ -139,7 +141,7 @@ class Laboratory:
         cpu_s = got.cost.cpu_s - got.starts * idle.cpu_s if got.cpu_s is None else got.cpu_s
         runs.cpu_s.append(cpu_s / millions)
         runs.softirq_s.append(got.cost.softirq_s / millions)
-        runs.pps.append(len(targets) / send_s)
+        runs.pps.append(len(targets) / send_s if send_s > SHORTEST_S else math.nan)
         runs.false_loss += len(set(targets) - got.alive - self.dead)
         runs.false_up += len(got.alive & self.dead)
         runs.dead += len(self.dead & set(targets))
