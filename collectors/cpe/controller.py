@@ -28,6 +28,8 @@ from monitor.records import EventKind
 
 SWEEP_S = 1.0
 MAX_DUE = 1_000_000
+INVITATION = "invitation"
+LOOKED_AT = 2000  # rows of the inventory in one go
 RETRY_S = 30.0  # a router that could not be set up is tried again when it is heard after this time
 
 
@@ -60,6 +62,8 @@ class Controller:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._swept_s = now_s()
         self._online = False
+        self._invited = 0  # the inventory's rows before this one have been invited
+        self._invited_s = now_s()
         metrics = context.metrics
         self._records = metrics.counter("cpe_usp_records_total", "USP records and notifications, by kind", ["kind"])
         self._failed = metrics.counter("cpe_usp_failed_total", "requests to routers that failed, by reason", ["reason"])
@@ -68,8 +72,10 @@ class Controller:
 
     # -- the connection -------------------------------------------------------------------------------------------
 
-    def connected(self) -> None:
+    def connected(self, session_present: bool = False) -> None:
         self._online = True
+        if not session_present:
+            self._invited = 0  # what was said before was kept for nobody
         self._presence.excuse(self._now_s())
 
     def disconnected(self) -> None:
@@ -82,6 +88,7 @@ class Controller:
         for task in self._tasks.values():
             task.cancel()
         rows = old.remap(self._inventory)
+        self._invited = 0
         presence, self._presence = self._presence, self._fresh_presence()
         presence.moved(rows, self._presence)
         for line in self._tasks:
@@ -115,6 +122,8 @@ class Controller:
             raise Refused("false_from_id")
         if msg is not None and (msg.body is None or msg.body.request is None):
             self._heard(arrival, record.from_id, within.legacy, within.reply_topic or arrival.message.response_topic)
+            if msg.header is not None and msg.header.msg_id == INVITATION:
+                return
             if not self.asking.answered(arrival.serial, msg):
                 raise Refused("unasked_answer")
             return
@@ -153,7 +162,8 @@ class Controller:
             self._topics[line] = topic
         if was_offline or (first and not arrival.old):
             self._tell(arrival, "cpe_online", "")
-        if not self._presence.provisioned[line] and self._retry.get(line, 0.0) <= self._now_s():
+        waits = line in self._tasks or self._retry.get(line, 0.0) > self._now_s()
+        if not self._presence.provisioned[line] and not waits:
             self._want(line, "provision")
 
     def _notify(self, arrival: Arrival, endpoint: str, msg: Msg) -> None:
@@ -228,6 +238,29 @@ class Controller:
             self._tasks[line] = task
             task.add_done_callback(lambda done, line=line: self._ended(line, done))  # type: ignore[misc]
         self._waiting.set(len(self._due))
+        if self._usp.invite_per_s:
+            self._invite(now_s)
+
+    def _invite(self, now_s: float) -> None:
+        """Ask routers that were never heard for their protocol: one that was set up before we came has no reason to
+        speak. How it speaks MQTT is not known, so it is asked in both ways; the answer counts as first contact."""
+        most = int((now_s - self._invited_s) * self._usp.invite_per_s)
+        if most < 1 or self._invited >= len(self._inventory):
+            return
+        self._invited_s = now_s
+        end = min(self._invited + LOOKED_AT, len(self._inventory))
+        for line in range(self._invited, end):
+            self._invited = line + 1
+            endpoint, serial = self._inventory_endpoint(line), self._inventory.texts["cpe_serial"][line]
+            if not endpoint or not serial or self._presence.knows(line):
+                continue
+            record = calls.pack_request(calls.supported_protocol(), INVITATION, endpoint, self._usp.endpoint_id)
+            for legacy in (False, True):
+                topic, reply = request_topics(self._settings, self._settings.client_id, serial, legacy=legacy)
+                self._send(topic, record, reply)
+            most -= 1
+            if most < 1:
+                return
 
     @property
     def busy(self) -> bool:

@@ -82,7 +82,7 @@ class CpeReader:
         self._backlog_since_s = self._now_s() if session_present else None
         self._message_s = self._now_s()
         if self._controller is not None:
-            self._controller.connected()
+            self._controller.connected(session_present)
 
     def disconnected(self) -> None:
         """The broker is gone. Wills that came in the same instant are of its making, not of the routers'."""

@@ -11,7 +11,8 @@ class UspSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     A router publishes to `CONTROLLER_TOPIC/SERIAL` and listens at `AGENT_TOPIC/SERIAL`. `periodic_s`: what it is asked
     to send a Periodic! at; after `missed` of them without a word it is asked, and offline when it does not answer in
     `answer_s`. `bulk_s`: interval of bulk reports (0: none), as "push" (Push! events) or over "mqtt". `at_once`: so
-    many routers are provisioned at the same time.
+    many routers are provisioned at the same time. `invite_per_s`: after a start, routers whose endpoint the inventory
+    names and that were never heard are asked for their protocol at this rate (0: never).
     """
 
     enabled: bool = False
@@ -24,6 +25,7 @@ class UspSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bulk_s: int = 300
     bulk: Literal["push", "mqtt"] = "push"
     at_once: int = 100
+    invite_per_s: int = 100
 
     def __post_init__(self) -> None:
         if self.endpoint_id.count(":") < 2 or not self.endpoint_id.isprintable() or len(self.endpoint_id) > 255:
@@ -40,6 +42,8 @@ class UspSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"cpe.usp.answer_s is {self.answer_s}: give 0.1 to 300 seconds")
         if not 0 <= self.bulk_s <= 86400:
             raise ValueError(f"cpe.usp.bulk_s is {self.bulk_s}: give 0 to 86400 seconds")
+        if not 0 <= self.invite_per_s <= 10_000:
+            raise ValueError(f"cpe.usp.invite_per_s is {self.invite_per_s}: give 0 to 10000")
         if not 1 <= self.at_once <= 10_000:
             raise ValueError(f"cpe.usp.at_once is {self.at_once}: give 1 to 10000")
 

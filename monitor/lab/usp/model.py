@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 
 NO_OBJECT, NO_PARAMETER, BAD_VALUE, READ_ONLY, BAD_PATH, NOT_A_TABLE = 7016, 7010, 7012, 7013, 7026, 7018
+DUPLICATE = 7025
 ROWS: dict[str, dict[str, str]] = {
     "Device.LocalAgent.Subscription.": {
         "Alias": "", "Enable": "false", "ID": "", "NotifType": "", "ReferenceList": "", "Persistent": "false",
@@ -19,6 +20,7 @@ ROWS: dict[str, dict[str, str]] = {
         "MQTT.Reference": "", "MQTT.PublishTopic": "", "MQTT.PublishQoS": "0",
     },
 }  # fmt: skip
+UNIQUE = {"Device.LocalAgent.Subscription.": "ID", "Device.BulkData.Profile.": "Alias"}
 PARAMETER_ROW = {"Name": "", "Reference": "", "Exclude": "false"}
 PASSPHRASE = "Security.KeyPassphrase"
 
@@ -110,6 +112,10 @@ class Model:
             template = PARAMETER_ROW
         if template is None:
             raise Wrong(NOT_A_TABLE, f"{path} is not a table that can be added to")
+        key = UNIQUE.get(path)
+        rows = [row for name, row in self.rows.items() if name.startswith(path)]
+        if key and values.get(key) and any(row.get(key) == values[key] for row in rows):
+            raise Wrong(DUPLICATE, f"{path} has a row with {key} {values[key]}")
         refused = [(name, NO_PARAMETER, f"{name} is not supported") for name in values if name not in template]
         self._next[path] = self._next.get(path, 0) + 1
         row = f"{path}{self._next[path]}."

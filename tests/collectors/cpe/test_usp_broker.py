@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from collectors.cpe.asking import AgentError
@@ -138,3 +139,31 @@ async def test_requests_are_answered_or_refused_in_words(broker: Mosquitto, tmp_
         await until(lambda: rig.count("cpe_usp_records_total", kind="oper_complete") == 1, what="the result")
         await controller.ask(line, calls.operate("Device.Reboot()", {}, "rb"))
         await until(lambda: ("L0", "RemoteReboot") in told(rig, "cpe_boot"), what="the boot")
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_several_collectors_share_the_routers(broker: Mosquitto, tmp_path: Path, protocol: str) -> None:
+    """With a share each report comes to one of two collectors, and answers to the one that asked."""
+    rigs, tasks, collectors = [], [], []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        rig = Rig(small_inventory(tmp_path / name, 10))
+        told = msgspec.structs.replace(settings(broker, protocol), client_id=f"{name}-{protocol}", share=f"g{protocol}")
+        collectors.append(CpeCollector(told, rig.context))
+        rigs.append(rig)
+        tasks.append(asyncio.create_task(collectors[-1].run()))
+    try:
+        await until(lambda: all(collector.health().ok for collector in collectors), what="both connections")
+        routers = [*agents(6, v5=protocol == "5"), Router("S8"), Router("S9", "dsl", "bulk")]
+        async with fleet(tmp_path, broker, routers):
+            heard = lambda rig: rig.count("cpe_messages_total", kind="usp")  # noqa: E731
+            await until(lambda: all(heard(rig) >= 40 for rig in rigs), what="records at both")
+            pushes = lambda: sum(rig.count("cpe_usp_records_total", kind="push") for rig in rigs)  # noqa: E731
+            await until(lambda: pushes() >= 6, what="reports")
+            await until(lambda: sum(rig.count("cpe_usp_provisioned_total") for rig in rigs) >= 6, what="all set up")
+            ids = [e.event_id for rig in rigs for e in rig.sink.of_kind("cpe_boot") if e.event_id]
+            assert len(ids) == len(set(ids))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
