@@ -184,12 +184,12 @@ class VirtualProvider:
         others = np.setdiff1d(np.flatnonzero(isp.active), failing)
         rest = rng.permutation(others)[: max(0, sessions - len(failing))]
         lines = np.sort(np.concatenate([failing, rest]))
-        usp = set(rng.permutation(rest)[: len(rest) // 3].tolist()) | ({targets.fading} & set(lines.tolist()))
+        usp = set(rng.permutation(rest)[: len(rest) // 10].tolist()) | ({targets.fading} & set(lines.tolist()))
         bulk = set(rest.tolist()) - usp
         return [self._router(line, line in usp, line in bulk and line % 3 == 0) for line in lines.tolist()]
 
     def _router(self, line: int, usp: bool, bulk: bool) -> Router:
-        """A third of those that are well speak USP, most of them over MQTT 5; some of the others BulkData."""
+        """A tenth of those that are well speak USP, most of them over MQTT 5; a third of the others BulkData."""
         serial, technology = self.isp.serial(line), "gpon" if self.isp.gpon[line] else "dsl"
         if usp:
             return Router(serial, technology, "usp", f"os::02FA17-{serial}", v5=line % 4 != 0)

@@ -61,7 +61,7 @@ enabled = true
 periodic_s = 20
 bulk_s = 10
 answer_s = 5.0
-invite_per_s = 500
+invite_per_s = 200
 
 [api]
 port = {port}
