@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 WINDOW = 16  # newest rows kept in order: a change is decided within 15 rows or not at all
 MEMORY = 24  # samples remembered of the regime before them
+YOUNG = 8
 QUARTILE = 0.4506  # lower quartile of |difference of two standard normal numbers|
 
 F32 = npt.NDArray[np.float32]
@@ -30,12 +31,12 @@ class Rule:
     least_before: int = 3  # and the old one
     least_ms: float = 0.3
     least_ratio: float = 0.002  # of the centre
-    spreads: float = 2.5  # of the smaller mean absolute deviation of the two regimes
+    spreads: float = 3.0  # of the smaller mean absolute deviation of the two regimes
     rank: float = 0.9  # 2 |P(new > old) - 1/2|
     wider: float = 3.0  # or: so many times the spread, from `wider_rows` replies on
     wider_rows: int = 6
     outlier: float = 0.03  # share of samples that may be anything
-    bandwidth: float = 0.6  # of the short-term spread
+    bandwidth: float = 0.9  # of the short-term spread
     shrink: float = 1.5  # rows' worth of trust in the known spread
     broad: float = 2.0  # samples' worth of trust in a density `broad_width` times as wide
     broad_width: float = 4.0
@@ -85,38 +86,52 @@ def change(recent: F32, memory: F32, rows: I64, usual_spread: F32, rule: Rule) -
     best = np.full(count, -np.inf, np.float32)
     place = np.zeros(count, np.int64)
     figures = np.zeros((4, count), np.float32)
+    centre = np.nan_to_num(median(everything[:, : MEMORY + 4]))
+    young = np.flatnonzero(known < YOUNG)  # too little is remembered: every row before k counts
     for k in range(1, WINDOW - rule.least_rows + 1):
         n, m = before[:, k - 1], good[:, k:].sum(axis=1)
         may = (rows >= WINDOW - k + 1) & (n >= rule.least_before) & (m >= rule.least_rows)
         if not may.any():
             continue
-        old = everything[:, : MEMORY + k]
-        c0, c1 = np.nan_to_num(median(old)), np.nan_to_num(median(x[:, k:]))
+        if young.size:
+            centre[young] = np.nan_to_num(median(everything[young, : MEMORY + k]))
+        c1 = np.nan_to_num(median(x[:, k:]))
         new, is_good = value[:, k:], good[:, k:]
         dense = (from_memory[:, k:] + from_rows[:, k:, k - 1]) / (2 * width[:, None])
         broad_width = (rule.broad_width * width)[:, None]
-        broad = np.exp(-np.abs(new - c0[:, None]) / broad_width) / (2 * broad_width)
+        broad = np.exp(-np.abs(new - centre[:, None]) / broad_width) / (2 * broad_width)
         under_old = typical * (dense + rule.broad * broad) / (n + rule.broad)[:, None] + rare
         off = np.abs(new - c1[:, None]) * is_good
         s1 = np.maximum((off.sum(axis=1) + rule.shrink * narrow) / (m + rule.shrink), narrow)
         under_new = typical * np.exp(-off / s1[:, None]) / (2 * s1[:, None]) + rare
-        nats = np.sum(np.log(under_new / under_old), axis=1, where=is_good)
-        s0 = np.nansum(np.minimum(np.abs(old - c0[:, None]), 8 * width[:, None]), axis=1) / np.maximum(n, 1)
-        gap = np.abs(c1 - c0)
-        large = gap >= np.maximum(rule.least_ms, rule.least_ratio * c0)
-        large &= gap >= rule.spreads * np.minimum(np.maximum(s0, floor), np.maximum(s1, floor))
-        ask = may & (nats > rule.nats) & (nats > best)
-        beyond = np.zeros(count, np.bool_)
-        chosen = np.flatnonzero(ask & large)
-        if chosen.size:
-            beyond[chosen] = rank_effect(old[chosen], x[chosen, k:]) >= rule.rank
-        wider = (s1 >= rule.wider * np.maximum(s0, floor)) & (m >= rule.wider_rows)
-        better = ask & (beyond | wider)
-        best = np.where(better, nats, best).astype(np.float32)
-        place = np.where(better, WINDOW - k, place)
-        figures = np.where(better, np.array([c0, c1, s0, s1]), figures).astype(np.float32)
+        nats = np.sum(np.log(under_new / under_old) * is_good, axis=1)
+        ask = np.flatnonzero(may & (nats > rule.nats) & (nats > best))
+        if not ask.size:
+            continue
+        old = everything[ask, : MEMORY + k]
+        large, c0, s0 = _large(old, x[ask, k:], c1[ask], s1[ask], width[ask], floor[ask], rule)
+        sure = ask[large]
+        best[sure] = nats[sure]
+        place[sure] = WINDOW - k
+        figures[:, sure] = np.array([c0[large], c1[sure], s0[large], s1[sure]])
     c0, c1, s0, s1 = figures.astype(np.float32)
     return Found(best, place, c0, c1, s0, s1, short)
+
+
+def _large(old: F32, new: F32, c1: F32, s1: F32, width: F32, floor: F32, rule: Rule) -> tuple[B, F32, F32]:
+    """Is the change large enough to matter? And centre and mean absolute deviation of the old regime."""
+    c0 = np.nan_to_num(median(old))
+    n = np.maximum(np.sum(~np.isnan(old), axis=1), 1)
+    s0 = np.nansum(np.minimum(np.abs(old - c0[:, None]), 8 * width[:, None]), axis=1) / n
+    s0 = np.maximum(s0, floor)
+    gap = np.abs(c1 - c0)
+    large = gap >= np.maximum(rule.least_ms, rule.least_ratio * c0)
+    large &= gap >= rule.spreads * np.minimum(s0, np.maximum(s1, floor))
+    asked = np.flatnonzero(large)
+    if asked.size:
+        large[asked] = rank_effect(old[asked], new[asked]) >= rule.rank
+    large |= (s1 >= rule.wider * s0) & (np.sum(~np.isnan(new), axis=1) >= rule.wider_rows)
+    return large, c0, s0
 
 
 def median(values: F32) -> F32:

@@ -29,8 +29,9 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "usual_spread": (np.float32, np.nan),
 }
 STRIDE = 4  # every so-manieth row is remembered once the memory is full
-SUSPICIOUS = 3.0
-DRIFT, CLIP = 1.0, 3.0
+SUSPICIOUS, CAP = 3.0, 4.5
+DRIFT, CLIP = 1.5, 3.0
+NEWEST, NEWEST_AWAY, AWAY = 4, 3, 1.5  # so many of the newest rows must lie so many spreads away
 UNSETTLED = 48  # rows after a change in which every row is judged
 SETTLED = 12  # rows from which a regime tells the line's usual spread
 FORGET = 0.02
@@ -38,6 +39,7 @@ SILENT_ROWS = 5  # lost in a row; more where the line loses much anyway
 SILENT_CHANCE = 1e-5
 LOSS_FORGET = np.float32(0.005)
 BACK_OF, BACK_ROWS = 4, 3  # replies in the newest rows that end a silence
+JUDGED = 2_048
 PART = 16_384  # lines at a time: their columns stay in the processor's cache
 
 
@@ -105,45 +107,40 @@ class Regimes:
 
     def step(self, lines: I32, rtt_ms: F32) -> Shifts:
         """One row of each of `lines` (no line twice), NaN or not above zero: lost."""
-        found = []
+        found: list[Shifts] = []
+        doubtful: list[I32] = []
         for start in range(0, len(lines), PART):
             part = slice(start, start + PART)
-            shifts = self._part(lines[part], rtt_ms[part])
-            if shifts is not None:
-                found.append(shifts)
+            doubtful.append(self._part(lines[part], rtt_ms[part], found))
+        judged = np.concatenate(doubtful) if doubtful else np.zeros(0, np.int32)
+        for start in range(0, len(judged), JUDGED):
+            self._judge(judged[start : start + JUDGED], found)
         return Shifts.join(found)
 
-    def _part(self, lines: I32, rtt_ms: F32) -> Shifts | None:
+    def _part(self, lines: I32, rtt_ms: F32, found: list[Shifts]) -> I32:
+        """The cheap part, for every line. Returns the lines to be judged."""
         with np.errstate(invalid="ignore"):
             good = (rtt_ms > 0) & (rtt_ms < np.inf)
         x = np.where(good, rtt_ms, np.float32(np.nan))
         self._store(lines, x)
         watched = self._screen(lines, x, good)
-        silence = self._silence(lines, good)
+        self._silence(lines, good, found)
         watched &= ~self.silent[lines]
-        judged = lines[watched]
-        parts = [silence] if silence is not None else []
-        if judged.size:
-            shifts = self._judge(judged)
-            if shifts is not None:
-                parts.append(shifts)
-        return Shifts.join(parts) if parts else None
+        judged: I32 = lines[watched]
+        return judged
 
     def _store(self, lines: I32, x: F32) -> None:
         """The oldest row leaves the ring, into the memory when its turn has come."""
         head = self.head[lines]
         rows = self.rows[lines]
         stored = self.stored[lines]
-        turn = (rows >= WINDOW) & ((stored < MEMORY) | (stored % STRIDE == 0))
-        going = np.flatnonzero(turn)
+        going = np.flatnonzero((rows >= WINDOW) & ((stored < MEMORY) | (stored % STRIDE == 0)))
         if going.size:
             leaving = self.recent[lines[going], head[going]]
             kept = ~np.isnan(leaving)
             going = going[kept]
             slot = np.where(stored[going] < MEMORY, stored[going], (stored[going] // STRIDE) % MEMORY)
             self.memory[lines[going], slot] = leaving[kept]
-            turn[:] = rows >= WINDOW
-            turn[np.flatnonzero(turn)] = True
         more = (rows >= WINDOW).astype(np.uint16)
         self.stored[lines] = np.where(stored >= 60_000, stored - 36_000, stored) + more
         self.recent[lines, head] = x
@@ -167,12 +164,19 @@ class Regimes:
         self.centre[lines] = centre + np.clip(off, -reach, reach) * weight
         size = np.minimum(np.abs(off), 4 * spread)
         self.spread[lines] = np.where(good, np.maximum(spread + weight * (size - spread), floor), spread)
-        self.above[lines] = np.minimum(above, 4 * SUSPICIOUS)
-        self.below[lines] = np.minimum(below, 4 * SUSPICIOUS)
+        self.above[lines] = np.minimum(above, CAP)
+        self.below[lines] = np.minimum(below, CAP)
         unsettled = (rows < UNSETTLED) & (self.regimes[lines] > 0)
-        return (suspicious | unsettled) & good
+        unsettled &= (rows <= WINDOW) | (rows % 2 == 0)
+        watched = (suspicious | unsettled) & good
+        doubtful = np.flatnonzero(watched & ~unsettled)
+        if doubtful.size:
+            newest = self._ordered(lines[doubtful])[:, -NEWEST:]
+            off = np.abs(newest - self.centre[lines[doubtful]][:, None]) >= AWAY * spread[doubtful][:, None]
+            watched[doubtful] = off.sum(axis=1) >= NEWEST_AWAY
+        return watched
 
-    def _silence(self, lines: I32, good: npt.NDArray[np.bool_]) -> Shifts | None:
+    def _silence(self, lines: I32, good: npt.NDArray[np.bool_], found: list[Shifts]) -> None:
         lost = np.where(good, 0, np.minimum(self.lost[lines], 254) + 1).astype(np.uint8)
         self.lost[lines] = lost
         silent = self.silent[lines]
@@ -185,12 +189,9 @@ class Regimes:
             usual = np.clip(loss[here], 0.01, 0.9)
             here = here[lost[here] >= np.log(SILENT_CHANCE) / np.log(usual)]
         ends = np.flatnonzero(silent & good)
-        if not (here.size or ends.size):
-            return None
-        parts = []
         if here.size:
             who, rows = lines[here], lost[here].astype(np.int64)
-            parts.append(self._said(who, rows, self.centre[who], np.full(who.size, np.nan, np.float32)))
+            found.append(self._said(who, rows, self.centre[who], np.full(who.size, np.nan, np.float32)))
             self._begin(who, rows)
             self.silent[who] = True
         if ends.size:
@@ -202,11 +203,10 @@ class Regimes:
                 who, back, newest = who[enough], back[enough], newest[enough]
                 rows = (BACK_OF - np.argmax(back, axis=1)).astype(np.int64)
                 after = np.nanmedian(newest, axis=1).astype(np.float32)
-                parts.append(self._said(who, rows, np.full(who.size, np.nan, np.float32), after))
+                found.append(self._said(who, rows, np.full(who.size, np.nan, np.float32), after))
                 self._begin(who, rows)
                 self.silent[who] = False
                 self.centre[who] = after
-        return Shifts.join(parts) if parts else None
 
     def _said(self, who: I32, rows: I64, before: F32, after: F32) -> Shifts:
         nan = np.full(who.size, np.nan, np.float32)
@@ -221,12 +221,12 @@ class Regimes:
         result: F32 = np.take_along_axis(self.recent[lines], order, axis=1)
         return result
 
-    def _judge(self, lines: I32) -> Shifts | None:
+    def _judge(self, lines: I32, result: list[Shifts]) -> None:
         rows = self.rows[lines].astype(np.int64)
         found = change(self._ordered(lines), self.memory[lines], rows, self.usual_spread[lines], self.rule)
         hit = found.nats > self.rule.nats
         if not hit.any():
-            return None
+            return
         who = lines[hit]
         cut = Found(*(getattr(found, name)[hit] for name in Found.__dataclass_fields__))
         settled = rows[hit] - cut.rows >= SETTLED
@@ -236,15 +236,8 @@ class Regimes:
         self._begin(who, cut.rows)
         self.centre[who] = cut.after_ms
         self.spread[who] = cut.after_spread
-        return Shifts(
-            who.astype(np.int32),
-            cut.rows,
-            cut.before_ms,
-            cut.after_ms,
-            cut.before_spread,
-            cut.after_spread,
-            cut.nats,
-        )
+        levels = (cut.before_ms, cut.after_ms, cut.before_spread, cut.after_spread)
+        result.append(Shifts(who.astype(np.int32), cut.rows, *levels, cut.nats))
 
     def _begin(self, who: I32, rows: I64) -> None:
         """A new regime, of which `rows` rows are known."""
