@@ -13,7 +13,17 @@ import numpy as np
 
 from correlation.belief import Rows, apply_life, apply_probes, apply_sign, passes, usable
 from correlation.orders import KINDS as ORDERS
-from monitor.records import Event, LineState, LineValues, ProbeRound, Scope, ScopeKind, TargetKind, parse_subject
+from monitor.records import (
+    Event,
+    LineState,
+    LineValues,
+    ProbeRound,
+    Scope,
+    ScopeKind,
+    TargetKind,
+    ValueKind,
+    parse_subject,
+)
 from monitor.records.rounds import I32
 
 if TYPE_CHECKING:
@@ -32,18 +42,20 @@ SIGNS = {
     "login_timeout": "login_timeout",
     "call": "call",
 }
+LEVELS = {"rx_power_dbm": ValueKind.RX_POWER_DBM, "snr_db": ValueKind.SNR_DB}
 
 
 @dataclass(slots=True)
 class Heard:
     """`touched`: lines whose belief may have moved. `missed`: up lines that missed for the first time, ascending.
-    `parts`: the rows that were applied, for the judgement of slow lines."""
+    `parts`, `values`: the rows and telemetry that were applied, for the judgement of slow and degrading lines."""
 
     rows: int = 0
     touched: list[I32] = field(default_factory=list)
     missed: I32 = field(default_factory=lambda: NO_LINES)
     lone: list[I32] = field(default_factory=list)  # lines of which one of two addresses newly missed
     parts: list[Rows] = field(default_factory=list)
+    values: list[LineValues] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
 
     def refuse(self, reason: str, count: int = 1) -> None:
@@ -134,6 +146,7 @@ class Intake:
         last = np.append(line[1:] != line[:-1], True)
         apply_life(engine.table, line[last].astype(np.int32), at[last], engine.settings.evidence)
         heard.touched.append(line[last].astype(np.int32))
+        heard.values.append(item)
         heard.rows += int(line.size)
 
     # --- single events --------------------------------------------------------------------------------------------
@@ -208,9 +221,23 @@ class Intake:
             apply_sign(table, line, at, getattr(settings, SIGNS[event.kind]), settings)
             if event.kind == "call":
                 self._call(line)
+        elif event.kind in LEVELS:
+            self._level(event, line, at, heard)
+            return
         else:
             return
         heard.touched.append(one)
+
+    def _level(self, event: Event, line: int, at_ns: int, heard: Heard) -> None:
+        """A level told as an event, as recordings and other systems do."""
+        try:
+            value = np.array([float(event.value)], np.float32)
+        except ValueError:
+            heard.refuse("unreadable_value")
+            return
+        kind = np.array([LEVELS[event.kind]], np.uint8)
+        one, at = np.array([line], np.int32), np.array([at_ns], np.int64)
+        heard.values.append(LineValues(event.source, self.engine.inventory.generation, one, kind, value, at))
 
     def _call(self, line: int) -> None:
         """A call about a line that an incident holds is that incident's."""

@@ -46,6 +46,8 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "miss6_ns": (np.int64, 0),
     "lost4": (np.uint8, 0),  # probes missed in it
     "lost6": (np.uint8, 0),
+    "slow_since_s": (np.uint32, 0),  # when the sums last left zero: that dates a flag
+    "loss_since_s": (np.uint32, 0),
 }
 FLAP_BUCKETS = 4
 
@@ -85,6 +87,8 @@ class LineTable:
     miss6_ns: I64
     lost4: U8
     lost6: U8
+    slow_since_s: npt.NDArray[np.uint32]
+    loss_since_s: npt.NDArray[np.uint32]
 
     def __init__(self, lines: int, reply_prior: float = 0.99) -> None:
         for name, (kind, fill) in COLUMNS.items():

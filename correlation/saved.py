@@ -84,6 +84,7 @@ def pack(engine: "Engine") -> Arrays:
         **engine.background.save(),
         **engine.nodes.save(),
         **engine.finder.save(),
+        **engine.slow.save(),
     }
 
 
@@ -111,6 +112,7 @@ def unpack(engine: "Engine", arrays: Arrays) -> None:
     engine.witnesses.load(arrays["witnesses"].tobytes())
     engine.witnesses.broker_in_doubt = memory.broker_trouble_ns > 0
     _remember(engine, memory)
+    engine.slow.load(memory.flags, memory.slow, arrays)
 
 
 def _remember(engine: "Engine", memory: Memory) -> None:
@@ -138,7 +140,7 @@ def reload(engine: "Engine", inventory: Inventory) -> None:
     to: I32 = older.remap(inventory)
     elements = np.array([_index(inventory, p) for p in older.elements.paths], np.int32)
     memory = msgspec.json.decode(pack(engine)["memory"].tobytes(), type=Memory)
-    book, finder, witnesses = engine.book, engine.finder, engine.witnesses.save()
+    book, finder, slow, witnesses = engine.book, engine.finder, engine.slow, engine.witnesses.save()
     table = engine.table.remap(to, len(inventory), engine.settings.evidence.reply_prior)
     engine.sources.remap(to)
     engine.signs.remap(to)
@@ -157,6 +159,7 @@ def reload(engine: "Engine", inventory: Inventory) -> None:
     engine.book.remap(to, lambda scope: _knows_scope(inventory, scope))
     engine.finder.remap(finder, to)
     engine.witnesses.load(witnesses)
+    engine.slow.inherit(slow, to, elements)
 
 
 def _index(inventory: Inventory, path: str) -> int:

@@ -1,8 +1,9 @@
-"""Slow and unstable lines: each judged against itself, streaming, a few floats a line; segments against their lines.
+"""Slow, unstable and degrading lines: each judged against itself and its siblings, streaming; segments against lines.
 
-A running robust centre and spread of the round-trip time; sums of evidence (CUSUM of clipped likelihood steps) that it
-has left its centre, and that probes are lost more often than this line loses them. Nothing is learned from what is
-suspicious. What many lines of one element show at once is one segment flag and a `degraded` incident, not a flag each.
+A running robust centre and spread of the round-trip time per line, the rhythm of the hour per element; sums of evidence
+(CUSUM of clipped steps) that a line has left its centre, loses more, or jitters more than it does; changes of regime
+(`baselines.regimes`) settle and date what the sums suspect; telemetry tells of falling power. Nothing is learned from
+what is suspicious. What many lines of one element show is one segment flag and a `degraded` incident.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from correlation.baselines import telemetry as tele
+from correlation.baselines.regimes import Regimes
+from correlation.baselines.seasons import Seasons
+from correlation.baselines.steadiness import Steadiness
+from correlation.baselines.telemetry import Telemetry
 from correlation.belief import Rows
 from correlation.casebook import CaseBook
 from correlation.intake import Heard
@@ -22,27 +28,44 @@ from monitor.records import Change, Flag, FlagKind, LineState
 from monitor.records.rounds import F32, I32
 
 NS = 1_000_000_000
+HOUR_NS = 3600 * NS
 SLOW = 1  # bits of table.flagged: statistically slow
-UNSTABLE = 2
+UNSTABLE = 2  # loses too much
 TOLD_SLOW = 4  # with a flag of its own
 TOLD_UNSTABLE = 8
-LONE = 16  # one of its two addresses does not answer (correlation.families)
-FORGET = 0.02  # weight of a new sample once the centre is settled
+JITTER = 16
+FLAPS = 32
+DEGRADING = 64
+TOLD_DEGRADING = 128
+UNSTEADY = UNSTABLE | JITTER | FLAPS
+FORGET = 0.02  # weight of a new sample in the spread once it is settled
+CENTRE_S = 4 * 3600.0  # the centre follows over hours
 FLOOR_RATIO = 0.03  # a spread below 3 % of the centre, or below half a millisecond, is measurement
 FLOOR_MS = 0.5
 LOST_MAX = 2  # of a streak only so many rows count as loss: the rest is being down
 LOSS_FORGET = 0.1
 BASE_LOSS = (0.01, 0.1)  # what a line may lose as a matter of course
 SUSPICIOUS = 0.3  # share of the deciding sum from which nothing is learned
+SHIFT_ROWS = 4  # replies of a new, slower regime that settle the matter
+MOST_JUDGED = 20_000  # lines a step whose regime is looked at closely
+LEAST_SIBLINGS = 5
+OWN_SHARE = 0.5  # of a line's delay that its siblings must not have
 
 
 @dataclass(slots=True)
-class Judged:
-    """Lines that crossed a line in this step."""
+class Told:
+    """One way in which a line is not well: its flag's kind, the bits that mean it, and the bit that says it is told."""
 
-    slow: I32
-    unstable: I32
-    well: I32
+    kind: FlagKind
+    bits: int
+    told: int
+
+
+KINDS = (
+    Told(FlagKind.SLOW, SLOW, TOLD_SLOW),
+    Told(FlagKind.UNSTABLE, UNSTEADY, TOLD_UNSTABLE),
+    Told(FlagKind.DEGRADING, DEGRADING, TOLD_DEGRADING),
+)
 
 
 class SlowLines:
@@ -55,22 +78,47 @@ class SlowLines:
         self.flags: dict[str, Flag] = {}
         self.segments = Segments(inventory, table, book, settings)
         self.network_loss = BASE_LOSS[0]
+        self.regimes = Regimes(len(table))
+        self.steadiness = Steadiness(len(table))
+        self.telemetry = Telemetry(len(table))
+        self.seasons = Seasons(len(inventory.elements), settings.utc_offset_h)
+        self.rhythm: F32 = np.zeros(len(inventory.elements), np.float32)
 
     # --- one step -------------------------------------------------------------------------------------------------
 
     def review(self, now_ns: int, heard: Heard, maintenance: Maintenance) -> tuple[Change, ...]:
+        take = self.telemetry.take
+        seen = [take(values.line, values.kind, values.value, values.at_ns) for values in heard.values]
         for part in heard.parts:
             self._round_trips(part)
             self._losses(part)
-        if not heard.parts:
+            self._regimes(part, now_ns)
+            seen.append(part.line)
+        if not seen:
             return ()
-        touched = np.unique(np.concatenate([p.line for p in heard.parts])).astype(np.int32)
+        touched = np.unique(np.concatenate(seen)).astype(np.int32)
         changes: list[Change] = []
-        self._judge(touched, now_ns)
-        told = self.segments.review(self._slow_lines(), now_ns, self.flags)
-        changes += told
+        self._judge(touched)
+        changes += self.segments.review(self._slow_lines(), now_ns, self.flags)
         self._tell(touched, now_ns, changes, maintenance)
+        self.steadiness.hourly(now_ns // HOUR_NS)
+        self._learn_rhythm(now_ns)
         return tuple(changes)
+
+    def _learn_rhythm(self, now_ns: int) -> None:
+        table = self.table
+        if now_ns - self.seasons.learned_ns < 300 * NS:
+            return
+        settled = table.is_up() & (table.samples >= 60) & (table.flagged & (SLOW | UNSTABLE) == 0) & (table.slot < 0)
+        settled &= ~self.segments.covered & (table.slow_sum < SUSPICIOUS * self.settings.decide)
+        above = ((table.recent_ms - table.baseline_ms) / np.maximum(table.baseline_ms, 1)).astype(np.float32)
+        self.seasons.learn(now_ns, self.inventory, above, settled & np.isfinite(above))
+        self.rhythm = self.seasons.now(now_ns)
+
+    def usual_ms(self, lines: I32) -> F32:
+        """What is usual for these lines now: their own centre, and their element's rhythm of the hour."""
+        result: F32 = self.table.baseline_ms[lines] * (1 + self.rhythm[self.inventory.leaf[lines]])
+        return result
 
     def _round_trips(self, part: Rows) -> None:
         table, settings = self.table, self.settings
@@ -82,25 +130,32 @@ class SlowLines:
         centre = np.where(n > 0, table.baseline_ms[lines], x)
         spread = np.where(n > 0, table.spread_ms[lines], FLOOR_RATIO * x + FLOOR_MS).astype(np.float32)
         off = x - centre
+        beyond = off - centre * self.rhythm[self.inventory.leaf[lines]]
         bound = threshold(centre, spread, n, settings)
         judged = n >= settings.warm_samples - 1
-        step = np.clip(2 * off / bound - 1, -1, settings.step_max)
-        total = np.where(judged, np.maximum(table.slow_sum[lines] + step, 0), 0)
+        step = np.clip(2 * beyond / bound - 1, -1, settings.step_max)
+        before = table.slow_sum[lines]
+        total = np.where(judged, np.maximum(before + step, 0), 0)
+        began = (before <= 0) & (total > 0)
+        table.slow_since_s[lines[began]] = part.at_ns[good][began] // NS
         table.slow_sum[lines] = np.minimum(total, 2 * settings.decide)
         recent = table.recent_ms[lines]
         table.recent_ms[lines] = np.where(np.isnan(recent), x, recent + np.float32(0.3) * (x - recent))
         calm = (total < SUSPICIOUS * settings.decide) & (table.flagged[lines] & SLOW == 0) & (table.slot[lines] < 0)
-        weight = np.maximum(1 / (n + 1), FORGET).astype(np.float32)
-        pulled = np.clip(off, -3 * spread, 3 * spread) * weight
-        table.baseline_ms[lines] = np.where(calm, centre + np.where(n < 3, off * weight, pulled), centre)
+        calm &= ~self.segments.covered[lines]
+        settled = min(FORGET, self.segments.interval_ns / NS / CENTRE_S)
+        pulled = np.clip(off, -3 * spread, 3 * spread) * np.maximum(1 / (n + 1), settled).astype(np.float32)
+        table.baseline_ms[lines] = np.where(calm, centre + np.where(n < 3, off / (n + 1), pulled), centre)
         wide = np.minimum(np.abs(off), 4 * spread)
+        weight = np.maximum(1 / (n + 1), FORGET).astype(np.float32)
         spread = np.where(calm & (n > 0), spread + weight * (wide - spread), spread)
         table.spread_ms[lines] = np.maximum(spread, FLOOR_RATIO * centre + FLOOR_MS)
         table.samples[lines] = np.minimum(n + 1, 60_000).astype(np.uint16)
-        fine = (off < 0.5 * bound) & (table.flagged[lines] & SLOW > 0)
+        fine = (beyond < 0.5 * bound) & (table.flagged[lines] & SLOW > 0)
         well = np.where(fine, table.well[lines] + 1, np.maximum(table.well[lines].astype(np.int32) - 2, 0))
         is_slow = table.flagged[lines] & SLOW > 0
         table.well[lines] = np.where(is_slow, well, table.well[lines]).astype(np.uint16)
+        self.steadiness.replies(lines, x, settings.unstable_decide)
 
     def _losses(self, part: Rows) -> None:
         table, settings = self.table, self.settings
@@ -114,7 +169,10 @@ class SlowLines:
         base = np.clip(np.maximum(table.usual_loss[lines], self.network_loss), *BASE_LOSS).astype(np.float32)
         p = np.maximum(settings.unstable_loss * 1.5, 2 * base)
         step = lost * np.log(p / base) + got * np.log((1 - p) / (1 - base))
-        total = np.clip(table.loss_sum[lines] + step, 0, 2 * settings.unstable_decide)
+        before = table.loss_sum[lines]
+        total = np.clip(before + step, 0, 2 * settings.unstable_decide)
+        began = counts & (before <= 0) & (total > 0)
+        table.loss_since_s[lines[began]] = part.at_ns[began] // NS
         table.loss_sum[lines] = np.where(counts, total, table.loss_sum[lines])
         table.loss_sum[lines[table.slot[lines] >= 0]] = 0
         ratio = lost / np.maximum(lost + got, 1)
@@ -127,25 +185,57 @@ class SlowLines:
         known = table.loss[lines]
         fresh = np.where(np.isnan(known), ratio, known + np.float32(LOSS_FORGET) * (ratio - known))
         table.loss[lines] = np.where(counts, fresh, known)
+        self.steadiness.losses(lines[dead & counts])
+
+    def _regimes(self, part: Rows, now_ns: int) -> None:
+        """A slower regime of its own settles what the sum suspects, and dates it. A dead line is no regime: only the
+        first misses count."""
+        table = self.table
+        replied = (part.received > 0) & np.isfinite(part.rtt_ms)
+        row = replied | ((part.received == 0) & (table.misses[part.line] <= LOST_MAX))
+        rtt = np.where(replied, part.rtt_ms, np.float32(np.nan))[row]
+        shifts = self.regimes.step(part.line[row], rtt, MOST_JUDGED)
+        slower = np.flatnonzero((shifts.after_ms > shifts.before_ms) & (shifts.rows >= SHIFT_ROWS))
+        if not slower.size:
+            return
+        lines = shifts.line[slower]
+        n = table.samples[lines].astype(np.float32)
+        bound = threshold(table.baseline_ms[lines], table.spread_ms[lines], n, self.settings)
+        clear = (shifts.after_ms[slower] - self.usual_ms(lines) >= bound) & (n >= self.settings.warm_samples)
+        lines, rows = lines[clear], shifts.rows[slower][clear]
+        table.slow_sum[lines] = np.maximum(table.slow_sum[lines], self.settings.decide)
+        table.slow_since_s[lines] = (now_ns - (rows - 1) * self.segments.interval_ns) // NS
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
-    def _judge(self, touched: I32, now_ns: int) -> None:
-        table, settings = self.table, self.settings
+    def _judge(self, touched: I32) -> None:
+        table, settings, steady = self.table, self.settings, self.steadiness
         flagged = table.flagged[touched]
         alive = table.is_up(touched)
         slow = alive & (table.slow_sum[touched] >= settings.decide)
-        shaky = alive & (table.loss_sum[touched] >= settings.unstable_decide)
         slow_well = (flagged & SLOW > 0) & (table.well[touched] >= settings.recover_samples)
-        steady = (flagged & UNSTABLE > 0) & (table.loss_sum[touched] <= 0) & (table.loss[touched] < 0.05)
-        flagged = np.where(slow & (flagged & SLOW == 0), flagged | SLOW, flagged)
-        table.well[touched[slow & (table.flagged[touched] & SLOW == 0)]] = 0
-        flagged = np.where(shaky, flagged | UNSTABLE, flagged)
-        flagged = np.where(slow_well, flagged & ~np.uint8(SLOW), flagged)
+        table.well[touched[slow & (flagged & SLOW == 0)]] = 0
         table.slow_sum[touched[slow_well]] = 0
-        flagged = np.where(steady, flagged & ~np.uint8(UNSTABLE), flagged)
+        flaps = table.flaps_24h()[touched]
+        jitter = steady.jitter_sum[touched]
+        for bit, begins, ends in (
+            (SLOW, slow, slow_well),
+            (
+                UNSTABLE,
+                alive & (table.loss_sum[touched] >= settings.unstable_decide),
+                (table.loss_sum[touched] <= 0) & (table.loss[touched] < 0.05),
+            ),
+            (JITTER, alive & (jitter >= settings.unstable_decide), jitter <= 0),
+            (FLAPS, alive & (flaps >= settings.unstable_flaps), flaps < settings.unstable_flaps // 2),
+            (
+                DEGRADING,
+                self.telemetry.signs[touched] & tele.FALLING > 0,
+                self.telemetry.signs[touched] & tele.FALLING == 0,
+            ),
+        ):
+            flagged = np.where(begins, flagged | bit, np.where(ends, flagged & (255 - bit), flagged))
         table.flagged[touched] = flagged.astype(np.uint8)
-        ill = flagged & (SLOW | UNSTABLE | LONE) > 0
+        ill = flagged & (SLOW | UNSTABLE | JITTER) > 0
         up = table.is_up(touched)
         table.state[touched[up & ill]] = LineState.DEGRADED
         table.known[touched[up & ill]] = LineState.DEGRADED
@@ -159,35 +249,78 @@ class SlowLines:
         result: npt.NDArray[np.bool_] = (half | (table.flagged & SLOW > 0)) & table.is_up()
         return result
 
+    def _alone(self, line: int) -> bool:
+        """Is it the line? Not when its siblings have most of its delay too."""
+        table = self.table
+        leaf = int(self.inventory.leaf[line])
+        low, high = int(self.inventory.elements.lo[leaf]), int(self.inventory.elements.hi[leaf])
+        extra = table.recent_ms[low:high] - table.baseline_ms[low:high]
+        known = np.isfinite(extra) & table.is_up(slice(low, high))
+        known[line - low] = False
+        if np.count_nonzero(known) < LEAST_SIBLINGS:
+            return True
+        own = float(table.recent_ms[line] - table.baseline_ms[line])
+        return own - float(np.median(extra[known])) >= OWN_SHARE * own
+
+    def _flaps_alone(self, line: int) -> bool:
+        """A port that comes and goes makes all its lines flap: then it is not the line."""
+        leaf = int(self.inventory.leaf[line])
+        low, high = int(self.inventory.elements.lo[leaf]), int(self.inventory.elements.hi[leaf])
+        if high - low <= LEAST_SIBLINGS:
+            return True
+        flaps = self.table.flaps[:, low:high].sum(axis=0)
+        return bool(2 * np.median(np.delete(flaps, line - low)) < flaps[line - low])
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
     def _tell(self, touched: I32, now_ns: int, changes: list[Change], maintenance: Maintenance) -> None:
         table = self.table
-        flagged = table.flagged[touched]
-        fresh_slow = touched[(flagged & SLOW > 0) & (flagged & TOLD_SLOW == 0)]
-        fresh_shaky = touched[(flagged & UNSTABLE > 0) & (flagged & TOLD_UNSTABLE == 0)]
-        over = touched[
-            ((flagged & SLOW == 0) & (flagged & TOLD_SLOW > 0))
-            | ((flagged & UNSTABLE == 0) & (flagged & TOLD_UNSTABLE > 0))
-        ]
-        if not (fresh_slow.size or fresh_shaky.size or over.size):
-            return
-        if fresh_slow.size or fresh_shaky.size:
-            spared = self.segments.covered | maintenance.announced(len(table), self.segments.book, now_ns)
-            if self.segments.everywhere:
-                spared = np.ones(len(table), np.bool_)
-            for line in fresh_slow[~spared[fresh_slow]].tolist():
-                extra = float(table.recent_ms[line] - table.baseline_ms[line])
-                self._raise(line, FlagKind.SLOW, "rtt_above_baseline", extra, "ms", TOLD_SLOW, now_ns, changes)
-            for line in fresh_shaky[~spared[fresh_shaky]].tolist():
-                loss = float(table.loss[line])
-                self._raise(line, FlagKind.UNSTABLE, "loss", loss, "ratio", TOLD_UNSTABLE, now_ns, changes)
-        for line in over.tolist():
-            for kind, bit, told in (
-                (FlagKind.SLOW, SLOW, TOLD_SLOW),
-                (FlagKind.UNSTABLE, UNSTABLE, TOLD_UNSTABLE),
-            ):
-                if table.flagged[line] & told and not table.flagged[line] & bit:
-                    table.flagged[line] &= ~np.uint8(told)
-                    self._lower(self.inventory.line_id(line), kind, now_ns, changes)
+        spared: npt.NDArray[np.bool_] | None = None
+        for way in KINDS:
+            flagged = table.flagged[touched]
+            is_ill = flagged & way.bits > 0
+            if way.kind is FlagKind.UNSTABLE:
+                is_ill |= self.telemetry.signs[touched] & tele.UNSTEADY > 0
+            told = flagged & way.told > 0
+            for line in touched[told & ~is_ill].tolist():
+                table.flagged[line] &= ~np.uint8(way.told)
+                self._lower(self.inventory.line_id(line), way.kind, now_ns, changes)
+            fresh = touched[is_ill & ~told]
+            if not fresh.size:
+                continue
+            if spared is None:
+                spared = self.segments.covered | maintenance.announced(len(table), self.segments.book, now_ns)
+                if self.segments.everywhere:
+                    spared = np.ones(len(table), np.bool_)
+            for line in fresh[~spared[fresh]].tolist():
+                said = self._say(way.kind, line)
+                if said is not None:
+                    table.flagged[line] |= way.told
+                    self._raise(line, way.kind, *said, now_ns, changes)
+
+    def _say(self, kind: FlagKind, line: int) -> tuple[str, float, str, int] | None:
+        """Reason, value, unit and since (ns) of a fresh flag; None while it is not this line's own."""
+        table, steady = self.table, self.steadiness
+        bits, signs = int(table.flagged[line]), int(self.telemetry.signs[line])
+        if kind is FlagKind.SLOW:
+            if not self._alone(line):
+                return None
+            extra = float(table.recent_ms[line] - table.baseline_ms[line])
+            return "rtt_above_baseline", extra, "ms", int(table.slow_since_s[line]) * NS
+        if kind is FlagKind.UNSTABLE:
+            if bits & UNSTABLE:
+                return "loss", float(table.loss[line]), "ratio", int(table.loss_since_s[line]) * NS
+            if bits & JITTER:
+                return "jitter", float(steady.jitter_ms[line]), "ms", 0
+            if bits & FLAPS:
+                count = float(table.flaps[:, line].sum())
+                return ("flaps", count, "per_day", int(table.down_ns[line])) if self._flaps_alone(line) else None
+        wanted = tele.FALLING if kind is FlagKind.DEGRADING else tele.UNSTEADY
+        bit = next((b for b in tele.WORDS if signs & wanted & b), 0)
+        if not bit:
+            return None
+        reason, unit = tele.WORDS[bit]
+        return reason, self.telemetry.figure(line, bit), unit, int(self.telemetry.since_s[line]) * NS
 
     def _raise(
         self,
@@ -196,14 +329,13 @@ class SlowLines:
         reason: str,
         value: float,
         unit: str,
-        told: int,
+        since_ns: int,
         now_ns: int,
         changes: list[Change],
     ) -> None:
-        self.table.flagged[line] |= told
         samples = self.settings.decide / self.settings.step_max
-        began = now_ns - int(samples * self.segments.interval_ns)
-        flag = Flag(self.inventory.line_id(line), kind, reason, round(value, 3), unit, began, now_ns)
+        began = since_ns or now_ns - int(samples * self.segments.interval_ns)
+        flag = Flag(self.inventory.line_id(line), kind, reason, round(value, 3), unit, min(began, now_ns), now_ns)
         self.flags[flag.flag_id] = flag
         changes.append(Change(at_ns=now_ns, what="flag_raised", flag=flag))
 
@@ -221,10 +353,30 @@ class SlowLines:
     def clock(self) -> dict[str, float]:
         return {**self.segments.clock(), "network_loss": self.network_loss}
 
-    def load(self, flags: list[Flag], clock: dict[str, float]) -> None:
+    def save(self) -> dict[str, npt.NDArray[np.generic]]:
+        """The baselines' columns; flags and clock are kept by whoever keeps the engine."""
+        parts = (self.regimes, self.steadiness, self.telemetry, self.seasons)
+        return {name: array for part in parts for name, array in part.save().items()}
+
+    def load(
+        self, flags: list[Flag], clock: dict[str, float], arrays: dict[str, npt.NDArray[np.generic]] | None = None
+    ) -> None:
+        """What an older snapshot lacks is learned anew."""
         self.network_loss = clock.get("network_loss", self.network_loss)
         self.flags = {f.flag_id: f for f in flags}
         self.segments.load(clock)
+        if arrays is not None:
+            for part in (self.regimes, self.steadiness, self.telemetry, self.seasons):
+                part.load(arrays)
+            self.rhythm = self.seasons.now(self.seasons.learned_ns)
+
+    def inherit(self, older: "SlowLines", to: I32, elements: I32) -> None:
+        """Take over what `older` knows: line i is `to[i]` of this inventory, element i `elements[i]`, -1: gone."""
+        self.regimes = older.regimes.remap(to, len(self.table))
+        self.steadiness = older.steadiness.remap(to, len(self.table))
+        self.telemetry = older.telemetry.remap(to, len(self.table))
+        self.seasons = older.seasons.remap(elements, len(self.inventory.elements))
+        self.rhythm = self.seasons.now(self.seasons.learned_ns)
 
 
 def threshold(centre: F32, spread: F32, samples: F32, settings: SlowSettings) -> F32:

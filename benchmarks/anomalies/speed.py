@@ -26,7 +26,7 @@ def main() -> None:
     level = rng.uniform(4, 60, n).astype(np.float32)
     lines = np.arange(n, dtype=np.int32)
     regimes = Regimes(n)
-    spent, changes, judged = [], [], 0
+    spent, changes = [], []
     for number in range(given.rounds):
         moved = rng.random(n, np.float32) < 1e-4
         level[moved] *= rng.uniform(0.5, 2, int(moved.sum())).astype(np.float32)

@@ -105,14 +105,18 @@ class Regimes:
 
     # --- one row --------------------------------------------------------------------------------------------------
 
-    def step(self, lines: I32, rtt_ms: F32) -> Shifts:
-        """One row of each of `lines` (no line twice), NaN or not above zero: lost."""
+    def step(self, lines: I32, rtt_ms: F32, most: int = 1_000_000_000) -> Shifts:
+        """One row of each of `lines` (no line twice), NaN or not above zero: lost. When more than `most` lines are to
+        be judged, they take turns: a change may wait some of its fifteen rows."""
         found: list[Shifts] = []
         doubtful: list[I32] = []
         for start in range(0, len(lines), PART):
             part = slice(start, start + PART)
             doubtful.append(self._part(lines[part], rtt_ms[part], found))
         judged = np.concatenate(doubtful) if doubtful else np.zeros(0, np.int32)
+        turns = -(-len(judged) // most)
+        if turns > 1:
+            judged = judged[(judged + self.rows[judged]) % turns == 0]
         for start in range(0, len(judged), JUDGED):
             self._judge(judged[start : start + JUDGED], found)
         return Shifts.join(found)
