@@ -15,7 +15,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format dashboards clean \
   bench-daemon bench-probing bench-collectors bench-cpe bench-store bench-api bench-alerts bench-explain \
-  bench-correlation bench-correlation-speed bench-correlation-quiet
+  bench-correlation bench-correlation-speed bench-correlation-quiet bench-anomalies
 
 help:
 	@echo "make setup       the Python environment (.venv) alone"

@@ -97,7 +97,7 @@ class Families:
         table.flagged[fresh] |= LONE
         table.state[fresh] = table.known[fresh] = LineState.DEGRADED
         done = lines[over]
-        table.flagged[done] &= ~np.uint8(LONE)
+        table.flagged[done] &= ~np.uint16(LONE)
         well = done[(table.flagged[done] == 0) & table.is_up(done)]
         table.state[well] = table.known[well] = LineState.UP
         return self._tell(fresh, done, now_ns)

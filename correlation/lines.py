@@ -38,7 +38,7 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "loss_sum": (np.float32, 0.0),
     "usual_loss": (np.float32, 0.0),
     "well": (np.uint16, 0),
-    "flagged": (np.uint8, 0),
+    "flagged": (np.uint16, 0),
     # the two addresses of a line that has IPv4 and IPv6 (correlation.families)
     "replied4_ns": (np.int64, 0),
     "replied6_ns": (np.int64, 0),
@@ -80,7 +80,7 @@ class LineTable:
     loss_sum: F32
     usual_loss: F32
     well: U16
-    flagged: U8
+    flagged: U16
     replied4_ns: I64
     replied6_ns: I64
     miss4_ns: I64

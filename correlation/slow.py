@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from correlation.baselines import siblings
 from correlation.baselines import telemetry as tele
 from correlation.baselines.regimes import Regimes
 from correlation.baselines.seasons import Seasons
@@ -33,10 +34,11 @@ SLOW = 1  # bits of table.flagged: statistically slow
 UNSTABLE = 2  # loses too much
 TOLD_SLOW = 4  # with a flag of its own
 TOLD_UNSTABLE = 8
-JITTER = 16
-FLAPS = 32
-DEGRADING = 64
-TOLD_DEGRADING = 128
+LONE = 16  # one of its two addresses does not answer (correlation.families)
+JITTER = 32
+FLAPS = 64
+DEGRADING = 128
+TOLD_DEGRADING = 256
 UNSTEADY = UNSTABLE | JITTER | FLAPS
 FORGET = 0.02  # weight of a new sample in the spread once it is settled
 CENTRE_S = 4 * 3600.0  # the centre follows over hours
@@ -46,10 +48,10 @@ LOST_MAX = 2  # of a streak only so many rows count as loss: the rest is being d
 LOSS_FORGET = 0.1
 BASE_LOSS = (0.01, 0.1)  # what a line may lose as a matter of course
 SUSPICIOUS = 0.3  # share of the deciding sum from which nothing is learned
+LOSS_SUSPICIOUS = 0.6
+JITTER_DECIDE = 24.0
 SHIFT_ROWS = 4  # replies of a new, slower regime that settle the matter
 MOST_JUDGED = 20_000  # lines a step whose regime is looked at closely
-LEAST_SIBLINGS = 5
-OWN_SHARE = 0.5  # of a line's delay that its siblings must not have
 
 
 @dataclass(slots=True)
@@ -99,7 +101,9 @@ class SlowLines:
         touched = np.unique(np.concatenate(seen)).astype(np.int32)
         changes: list[Change] = []
         self._judge(touched)
+        covered = self.segments.covered.copy()
         changes += self.segments.review(self._slow_lines(), now_ns, self.flags)
+        self._release(covered & ~self.segments.covered)
         self._tell(touched, now_ns, changes, maintenance)
         self.steadiness.hourly(now_ns // HOUR_NS)
         self._learn_rhythm(now_ns)
@@ -155,7 +159,7 @@ class SlowLines:
         well = np.where(fine, table.well[lines] + 1, np.maximum(table.well[lines].astype(np.int32) - 2, 0))
         is_slow = table.flagged[lines] & SLOW > 0
         table.well[lines] = np.where(is_slow, well, table.well[lines]).astype(np.uint16)
-        self.steadiness.replies(lines, x, settings.unstable_decide)
+        self.steadiness.replies(lines, x, JITTER_DECIDE)
 
     def _losses(self, part: Rows) -> None:
         table, settings = self.table, self.settings
@@ -177,9 +181,10 @@ class SlowLines:
         table.loss_sum[lines[table.slot[lines] >= 0]] = 0
         ratio = lost / np.maximum(lost + got, 1)
         if counts.any():
-            weight = min(np.count_nonzero(counts) / (10 * len(table)), 0.1)
-            self.network_loss += weight * (min(float(ratio[counts].mean()), BASE_LOSS[1]) - self.network_loss)
-        calm = counts & (total < SUSPICIOUS * settings.unstable_decide) & (table.flagged[lines] & UNSTABLE == 0)
+            share = min(np.count_nonzero(counts) / (10 * len(table)), 0.1)
+            self.network_loss += share * (min(float(ratio[counts].mean()), BASE_LOSS[1]) - self.network_loss)
+        # A single loss is no suspicion: left out, it would make every line's usual loss too small.
+        calm = counts & (total < LOSS_SUSPICIOUS * settings.unstable_decide) & (table.flagged[lines] & UNSTABLE == 0)
         usual = table.usual_loss[lines]
         table.usual_loss[lines] = np.where(calm, usual + np.float32(0.01) * (ratio - usual), usual)
         known = table.loss[lines]
@@ -225,7 +230,7 @@ class SlowLines:
                 alive & (table.loss_sum[touched] >= settings.unstable_decide),
                 (table.loss_sum[touched] <= 0) & (table.loss[touched] < 0.05),
             ),
-            (JITTER, alive & (jitter >= settings.unstable_decide), jitter <= 0),
+            (JITTER, alive & (jitter >= JITTER_DECIDE), jitter <= 0),
             (FLAPS, alive & (flaps >= settings.unstable_flaps), flaps < settings.unstable_flaps // 2),
             (
                 DEGRADING,
@@ -233,14 +238,22 @@ class SlowLines:
                 self.telemetry.signs[touched] & tele.FALLING == 0,
             ),
         ):
-            flagged = np.where(begins, flagged | bit, np.where(ends, flagged & (255 - bit), flagged))
-        table.flagged[touched] = flagged.astype(np.uint8)
-        ill = flagged & (SLOW | UNSTABLE | JITTER) > 0
+            flagged = np.where(begins, flagged | bit, np.where(ends, flagged & ~np.uint16(bit), flagged))
+        table.flagged[touched] = flagged.astype(np.uint16)
+        ill = flagged & (SLOW | UNSTABLE | JITTER | LONE) > 0
         up = table.is_up(touched)
         table.state[touched[up & ill]] = LineState.DEGRADED
         table.known[touched[up & ill]] = LineState.DEGRADED
         table.state[touched[up & ~ill]] = LineState.UP
         table.known[touched[up & ~ill]] = LineState.UP
+
+    def _release(self, lines: npt.NDArray[np.bool_]) -> None:
+        """Their segment is well again: what was summed up meanwhile was its doing. Evidence starts anew."""
+        if not lines.any():
+            return
+        table = self.table
+        table.slow_sum[lines] = table.loss_sum[lines] = self.steadiness.jitter_sum[lines] = 0
+        table.flagged[lines] &= ~np.uint16(SLOW | UNSTABLE | JITTER)
 
     def _slow_lines(self) -> npt.NDArray[np.bool_]:
         """Lines that are slow or half way there, bool [n]."""
@@ -248,28 +261,6 @@ class SlowLines:
         half = table.slow_sum >= 0.5 * self.settings.decide
         result: npt.NDArray[np.bool_] = (half | (table.flagged & SLOW > 0)) & table.is_up()
         return result
-
-    def _alone(self, line: int) -> bool:
-        """Is it the line? Not when its siblings have most of its delay too."""
-        table = self.table
-        leaf = int(self.inventory.leaf[line])
-        low, high = int(self.inventory.elements.lo[leaf]), int(self.inventory.elements.hi[leaf])
-        extra = table.recent_ms[low:high] - table.baseline_ms[low:high]
-        known = np.isfinite(extra) & table.is_up(slice(low, high))
-        known[line - low] = False
-        if np.count_nonzero(known) < LEAST_SIBLINGS:
-            return True
-        own = float(table.recent_ms[line] - table.baseline_ms[line])
-        return own - float(np.median(extra[known])) >= OWN_SHARE * own
-
-    def _flaps_alone(self, line: int) -> bool:
-        """A port that comes and goes makes all its lines flap: then it is not the line."""
-        leaf = int(self.inventory.leaf[line])
-        low, high = int(self.inventory.elements.lo[leaf]), int(self.inventory.elements.hi[leaf])
-        if high - low <= LEAST_SIBLINGS:
-            return True
-        flaps = self.table.flaps[:, low:high].sum(axis=0)
-        return bool(2 * np.median(np.delete(flaps, line - low)) < flaps[line - low])
 
     # --- telling --------------------------------------------------------------------------------------------------
 
@@ -283,7 +274,7 @@ class SlowLines:
                 is_ill |= self.telemetry.signs[touched] & tele.UNSTEADY > 0
             told = flagged & way.told > 0
             for line in touched[told & ~is_ill].tolist():
-                table.flagged[line] &= ~np.uint8(way.told)
+                table.flagged[line] &= ~np.uint16(way.told)
                 self._lower(self.inventory.line_id(line), way.kind, now_ns, changes)
             fresh = touched[is_ill & ~told]
             if not fresh.size:
@@ -303,18 +294,20 @@ class SlowLines:
         table, steady = self.table, self.steadiness
         bits, signs = int(table.flagged[line]), int(self.telemetry.signs[line])
         if kind is FlagKind.SLOW:
-            if not self._alone(line):
+            if not siblings.alone(table, self.inventory, line):
                 return None
             extra = float(table.recent_ms[line] - table.baseline_ms[line])
             return "rtt_above_baseline", extra, "ms", int(table.slow_since_s[line]) * NS
         if kind is FlagKind.UNSTABLE:
-            if bits & UNSTABLE:
+            limit = self.settings.unstable_decide
+            if bits & UNSTABLE and not siblings.mostly(table, self.inventory, line, table.loss_sum, limit):
                 return "loss", float(table.loss[line]), "ratio", int(table.loss_since_s[line]) * NS
-            if bits & JITTER:
+            if bits & JITTER and not siblings.mostly(table, self.inventory, line, steady.jitter_sum, JITTER_DECIDE):
                 return "jitter", float(steady.jitter_ms[line]), "ms", 0
             if bits & FLAPS:
                 count = float(table.flaps[:, line].sum())
-                return ("flaps", count, "per_day", int(table.down_ns[line])) if self._flaps_alone(line) else None
+                alone = siblings.flaps_alone(table, self.inventory, line)
+                return ("flaps", count, "per_day", int(table.down_ns[line])) if alone else None
         wanted = tele.FALLING if kind is FlagKind.DEGRADING else tele.UNSTEADY
         bit = next((b for b in tele.WORDS if signs & wanted & b), 0)
         if not bit:

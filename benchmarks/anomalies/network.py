@@ -4,8 +4,8 @@ flags are right; and whether a congested OLT is one flag on the element.
     .venv/bin/python -m benchmarks.anomalies.network [--lines 4000] [--hours 6] [--seed 5] [--interval 60]
 
 Round trips: gamma noise of 2 % of each line's level, one spike in a hundred, evening rhythm, 0.5 % loss, some lines at
-5 % loss as a matter of course, modems off and on. One line in a hundred becomes slow (+15 to +120 ms, at least 40 %), one
-in a hundred loses 20 to 50 %; one OLT is congested for an hour. The engine is the daemon's own.
+5 % loss as a matter of course, modems off and on. One line in a hundred becomes slow (+15 to +120 ms, at least 40 %),
+one in a hundred loses 20 to 50 %; one OLT is congested for an hour. The engine is the daemon's own.
 """
 
 import argparse

@@ -49,7 +49,7 @@ def cusum(rtt_ms: F64, limit: float) -> Found:
 
 
 def pelt(rtt_ms: F64, penalty: float) -> Found:
-    """ruptures' PELT, squared error on ranks-free scaled values; sees the whole series, counted as decided at once."""
+    """ruptures' PELT, squared error on scaled values; sees the whole series, counted as decided at once."""
     import ruptures
 
     rows, x = _known(rtt_ms)
@@ -62,7 +62,7 @@ def pelt(rtt_ms: F64, penalty: float) -> Found:
 
 
 def isolation_forest(rtt_ms: F64, share: float) -> Found:
-    """scikit-learn's IsolationForest on (value, change, median and spread of the rows before), first row of each run."""
+    """scikit-learn's IsolationForest on value, change, and median and spread of the rows before; first row of a run."""
     from sklearn.ensemble import IsolationForest
 
     rows, x = _known(rtt_ms)

@@ -4,8 +4,8 @@
 
 Micro F1 and F2: window of two rows, one to one, decided within fifteen. `artificial`: labelled traces in FOLDER
 (`epoch;rtt;cp`), left out where there are none; `disturbed`: the same with spikes, 5 % loss and rows left out;
-XX
-traces (five folds), and again with the default. Each peer gets its best setting on the very traces it is judged on.
+`realistic`: made here. Ours has one threshold; each trace is judged with the default, and again with the one that was
+best on the traces of the other four of five folds. Each peer gets its best setting on the very traces it is judged on.
 """
 
 import argparse
