@@ -83,7 +83,7 @@ class SlowLines:
         self.regimes = Regimes(len(table))
         self.steadiness = Steadiness(len(table))
         self.telemetry = Telemetry(len(table))
-        self.seasons = Seasons(len(inventory.elements), settings.utc_offset_h)
+        self.seasons = Seasons(len(inventory.elements), settings.timezone)
         self.rhythm: F32 = np.zeros(len(inventory.elements), np.float32)
 
     # --- one step -------------------------------------------------------------------------------------------------

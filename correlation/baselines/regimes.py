@@ -40,6 +40,7 @@ SILENT_CHANCE = 1e-5
 LOSS_FORGET = np.float32(0.005)
 BACK_OF, BACK_ROWS = 4, 3  # replies in the newest rows that end a silence
 JUDGED = 2_048
+ABSURD_MS = 60_000.0
 PART = 16_384  # lines at a time: their columns stay in the processor's cache
 
 
@@ -106,8 +107,8 @@ class Regimes:
     # --- one row --------------------------------------------------------------------------------------------------
 
     def step(self, lines: I32, rtt_ms: F32, most: int = 1_000_000_000) -> Shifts:
-        """One row of each of `lines` (no line twice), NaN or not above zero: lost. When more than `most` lines are to
-        be judged, they take turns: a change may wait some of its fifteen rows."""
+        """One row of each of `lines` (no line twice); NaN, not above zero or absurd: lost. When more than `most` lines
+        are to be judged, they take turns: a change may wait some of its fifteen rows."""
         found: list[Shifts] = []
         doubtful: list[I32] = []
         for start in range(0, len(lines), PART):
@@ -124,7 +125,7 @@ class Regimes:
     def _part(self, lines: I32, rtt_ms: F32, found: list[Shifts]) -> I32:
         """The cheap part, for every line. Returns the lines to be judged."""
         with np.errstate(invalid="ignore"):
-            good = (rtt_ms > 0) & (rtt_ms < np.inf)
+            good = (rtt_ms > 0) & (rtt_ms < ABSURD_MS)
         x = np.where(good, rtt_ms, np.float32(np.nan))
         self._store(lines, x)
         watched = self._screen(lines, x, good)

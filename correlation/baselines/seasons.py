@@ -4,15 +4,18 @@ A line's own baseline moves over hours; what all lines of an element do every ev
 line's fault. float32 [elements, 168] (a million lines on 31,000 splitters: 21 MB, where a line each would be 672 MB).
 """
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import numpy.typing as npt
 
 from monitor.inventory import Inventory
 from monitor.records.rounds import F32, I32
 
-HOUR_NS = 3600 * 1_000_000_000
+NS = 1_000_000_000
 WEEK_H = 168
-EVERY_NS = 5 * 60 * 1_000_000_000
+EVERY_NS = 300 * NS
 CLIP = 0.5  # of the baseline: one line's trouble does not become its element's rhythm
 LEAST_LINES = 3
 WEIGHT = np.float32(0.03)  # of five minutes; twelve make an hour
@@ -21,13 +24,15 @@ WEIGHT = np.float32(0.03)  # of five minutes; twelve make an hour
 class Seasons:
     """`ratio` float32 [m, 168]: by how much of the baseline round trips lie above it."""
 
-    def __init__(self, elements: int, utc_offset_h: float = 0.0) -> None:
+    def __init__(self, elements: int, timezone: str = "UTC") -> None:
         self.ratio: F32 = np.zeros((elements, WEEK_H), np.float32)
-        self.offset_ns = int(utc_offset_h * HOUR_NS)
+        self.zone = ZoneInfo(timezone)
         self.learned_ns = 0
 
     def hour(self, at_ns: int) -> int:
-        return int((at_ns + self.offset_ns) // HOUR_NS + 96) % WEEK_H  # 1970-01-01 was a Thursday; 0 is Monday 0:00
+        """Of the local week; 0 is Monday 0:00."""
+        local = datetime.fromtimestamp(at_ns // NS, self.zone)
+        return local.weekday() * 24 + local.hour
 
     def now(self, at_ns: int) -> F32:
         """What is usual in this hour, float32 [m]; neighbouring hours run into each other, daylight saving too."""
@@ -61,7 +66,7 @@ class Seasons:
 
     def remap(self, to: I32, elements: int) -> "Seasons":
         """Element i is `to[i]` of the new inventory, or -1."""
-        fresh = Seasons(elements, self.offset_ns / HOUR_NS)
+        fresh = Seasons(elements, self.zone.key)
         kept = np.flatnonzero(to >= 0)
         fresh.ratio[to[kept]] = self.ratio[kept]
         fresh.learned_ns = self.learned_ns

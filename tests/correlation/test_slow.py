@@ -65,11 +65,11 @@ def test_jitter_alone_is_unstable(tmp_path: Path) -> None:
 def test_falling_often_is_unstable_by_flaps(tmp_path: Path) -> None:
     """Six falls within hours flag the line once, with how many."""
     n = net(tmp_path).run(600)
-    for _ in range(7):
+    for _ in range(6):
         n.down[5] = True
-        n.run(240)
+        n.run(180)
         n.down[5] = False
-        n.run(600)
+        n.run(1200)
     found = [f for f in raised(n) if f.reason == "flaps"]
     assert [f.subject for f in found] == ["L00005"]
     assert found[0].value >= 6
