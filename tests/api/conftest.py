@@ -20,7 +20,8 @@ from monitor.clock import NS, ManualClock
 from monitor.inventory import Bindings, Inventory
 from monitor.metrics import Metrics
 from monitor.records import Change, Event, Incident
-from monitor.store.samples import LineHistory
+from monitor.store.samples import ElementHistory, LineHistory
+from monitor.store.samples.base import level_of
 from monitor.store.state import StateStore
 from tests.desk.world import NOW, Scene, load
 
@@ -37,6 +38,14 @@ class Samples:
         received = np.where((np.arange(n) > 200) & (np.arange(n) < 213), 0, 30).astype(np.int64)
         rtt = np.where(received > 0, 8.0 + np.sin(np.arange(n) / 20), np.nan)
         return LineHistory(300, at, sent, received, rtt, rtt - 1, rtt + 2)
+
+    def element_history(self, path: str, start_ns: int, end_ns: int, max_points: int = 500) -> ElementHistory:
+        """Lines that go down one by one, an hour long; of elements below an access node nothing is kept."""
+        level_of(path)
+        down = np.repeat(np.arange(6.0), 10)
+        rest = {name: np.full(60, 20.0) for name in ("lines", "up", "degraded", "unknown", "rtt_ms")}
+        at = end_ns // (60 * NS) * 60 * NS - np.arange(60, 0, -1, dtype=np.int64) * 60 * NS
+        return ElementHistory(step_s=60, at_ns=at, down=down, down_max=down, **rest)
 
 
 class Provider:

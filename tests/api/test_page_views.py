@@ -94,6 +94,9 @@ async def test_network_tree_by_keyboard(isp: Provider, chromium: Browser) -> Non
         await expect(shown.locator("[data-path='north/ex-1']")).to_be_visible()
         await expect(north).to_be_focused()
         await expect(north).to_have_attribute("aria-expanded", "true")
+        await expect(shown.locator("#tree .curve")).to_have_attribute(
+            "aria-label", "Lines down in the last 24 hours: at most 5, now 5."
+        )
         isp.scene.down(*range(8))
         isp.publish()
         await asyncio.to_thread(isp.decide, incident(Scope(ScopeKind.ELEMENT, PON)))
@@ -151,6 +154,26 @@ async def test_incident_in_full(isp: Provider, chromium: Browser) -> None:
         await expect(sheet).to_be_hidden()
         await expect(shown.locator("#verdict .who-line")).to_contain_text("L001")
         assert mistakes(shown) == []
+
+
+async def test_links_from_messages_and_dashboards(isp: Provider, chromium: Browser) -> None:
+    """#incident=ID opens the incident and #line=ID the look-up: at once for who is logged in, else after the log-in;
+    also in a page that is open already. Rubbish shows the desk."""
+    made = incident(Scope(ScopeKind.ELEMENT, PON))
+    isp.decide(made, lines=("L000",))
+    async with page(chromium, isp.url, isp.keys["noc"]) as shown:
+        await shown.goto(f"{isp.url}/#incident={made.incident_id}")
+        await expect(shown.locator("#incident-title")).to_be_visible()
+        await shown.keyboard.press("Escape")
+        await shown.goto(f"{isp.url}/#line=L001")
+        await expect(shown.locator("#verdict .who-line")).to_contain_text("L001")
+        await shown.goto(f"{isp.url}/#%E0%A4%A=x")
+        await expect(shown.locator("#key")).to_be_visible()
+        assert mistakes(shown) == []
+    async with page(chromium, f"{isp.url}/#line=L001") as shown:
+        await shown.fill("#login-key", isp.keys["noc"])
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#verdict .who-line")).to_contain_text("L001")
 
 
 async def test_reports_are_found_and_exported(isp: Provider, chromium: Browser) -> None:

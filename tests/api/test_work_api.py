@@ -332,6 +332,19 @@ async def test_line_in_full_and_its_history(isp: Provider, http: Clients) -> Non
     assert (await http["noc"].get("/api/v1/lines/L000/history")).status_code == 503
 
 
+async def test_elements_have_a_past(isp: Provider, http: Clients) -> None:
+    """The last day of a region, exchange or access node as columns; 404 for what is finer and for what is not there."""
+    for path in ("north", "north/ex-1", "north/ex-1/olt-1"):
+        body = (await http["agent"].get(f"/api/v1/elements/{path}/history")).json()
+        assert (body["path"], body["step_s"]) == (path, 60)
+        assert {len(body[name]) for name in ("at", "lines", "down", "down_max", "rtt_ms")} == {60}
+        assert body["down_max"][-1] == 5.0
+    for path in ("north/ex-1/olt-1/pon-1", "nowhere"):
+        assert (await http["agent"].get(f"/api/v1/elements/{path}/history")).status_code == 404
+    isp.services.samples = None
+    assert (await http["agent"].get("/api/v1/elements/north/history")).status_code == 503
+
+
 async def test_elements_show_coverage(isp: Provider, http: Clients) -> None:
     """States under an element and its children; lines that are not known are no coverage."""
     isp.scene.down(0, 1)

@@ -41,7 +41,17 @@ from monitor.api.models.incidents import (
     NoteOut,
     ResolveIn,
 )
-from monitor.api.models.lines import ElementChild, ElementList, ElementOut, HistoryOut, LineOut, ProbeOut, TelemetryOut
+from monitor.api.models.lines import (
+    ELEMENT_FIGURES,
+    ElementChild,
+    ElementHistoryOut,
+    ElementList,
+    ElementOut,
+    HistoryOut,
+    LineOut,
+    ProbeOut,
+    TelemetryOut,
+)
 from monitor.api.models.lookup import CandidateOut, IncidentBrief, LineCard, Live, LookupIn, LookupOut, VerdictOut
 from monitor.api.models.probers import OrdersOut, RoundsOut
 from monitor.api.models.work import (
@@ -58,6 +68,7 @@ from monitor.api.models.work import (
 )
 
 __all__ = [
+    "ELEMENT_FIGURES",
     "Accepted",
     "AckIn",
     "AuditList",
@@ -70,6 +81,7 @@ __all__ = [
     "CandidateOut",
     "Detail",
     "ElementChild",
+    "ElementHistoryOut",
     "ElementList",
     "ElementOut",
     "EtrIn",

@@ -34,6 +34,24 @@ class HistoryOut(Output):
     rtt_max_ms: list[float | None]
 
 
+ELEMENT_FIGURES = ("lines", "up", "degraded", "down", "unknown", "down_max", "rtt_ms")
+
+
+class ElementHistoryOut(Output):
+    """Columns of equal length, oldest first: numbers of lines, means over `step_s` (`down_max`: the worst minute)."""
+
+    path: str
+    step_s: int
+    at: list[Time]
+    lines: list[float | None]
+    up: list[float | None]
+    degraded: list[float | None]
+    down: list[float | None]
+    unknown: list[float | None]
+    down_max: list[float | None]
+    rtt_ms: list[float | None]
+
+
 class TelemetryOut(Output):
     """What the router reported, oldest first; the name of the kind has the unit. A bin without reports is left out."""
 

@@ -110,6 +110,31 @@ def routes(api: Api) -> APIRouter:
         tops = tops[:CHILDREN]
         return polled(request, {"items": [counts.of(int(e)) for e in tops]})
 
+    @router.get("/elements/{path:path}/history", response_model=m.ElementHistoryOut, responses=problems(404))
+    async def element_history(
+        path: str,
+        request: Request,
+        who: ReadsLines,
+        hours: Annotated[float, Query(gt=0, le=24 * 366)] = DAY_H,
+        points: Annotated[int, Query(ge=10, le=2000)] = 288,
+    ) -> Response:
+        """Lines down and not known, and their round-trip time, of a region, exchange or access node. Of what is finer
+        no history is kept: 404."""
+        inventory = services.inventory()
+        if inventory.elements.index_of(path) is None or not Reach.of(who, inventory).path(path):
+            raise Problem(404, "there is no such element")
+        if services.samples is None:
+            raise Problem(503, "there is no store of samples", retry_s=60)
+        end_ns = services.clock.now_ns()
+        begin_ns = end_ns - int(hours * 3600 * NS)
+        try:
+            found = await to_thread.run_sync(services.samples.element_history, path, begin_ns, end_ns, points)
+        except ValueError as error:
+            raise Problem(404, str(error)) from None
+        numbers = {name: [present.number(v) for v in getattr(found, name)] for name in m.ELEMENT_FIGURES}
+        at = [rfc3339(int(at_ns)) for at_ns in found.at_ns]
+        return answer({"path": path, "step_s": found.step_s, "at": at, **numbers})
+
     @router.get("/elements/{path:path}", response_model=m.ElementOut, responses={**problems(404), **POLLED})
     async def element(path: str, request: Request, who: ReadsLines) -> Response:
         """States and coverage of the lines under an element and under each of its children."""

@@ -1,5 +1,5 @@
 // Faultline's page: logging in, moving between its views, keys, language, appearance.
-import { feed, listen, renderIncidents } from "./incidents.js";
+import { feed, listen, openIncident, renderIncidents } from "./incidents.js";
 import { look, renderAnswer } from "./lookup.js";
 import { renderNetwork, refreshNetwork } from "./network.js";
 import { renderReports } from "./reports.js";
@@ -41,6 +41,7 @@ function enter(session) {
   show("desk");
   render();
   listen();
+  arrive();
 }
 
 $("login-form").addEventListener("submit", async (event) => {
@@ -98,7 +99,21 @@ for (const link of document.querySelectorAll("[data-view-link]")) {
     if (state.view === "desk") $("key").focus();
   });
 }
-window.addEventListener("hashchange", () => open(location.hash.slice(1) || "desk", false));
+
+// Messages and dashboards link to #incident=ID and #line=ID; the other names are views.
+function arrive() {
+  const [name, ...rest] = location.hash.slice(1).split("=");
+  let wanted = rest.join("=");
+  try {
+    wanted = decodeURIComponent(wanted);
+  } catch {
+    // It was not encoded: taken as it stands.
+  }
+  if (name === "line" && wanted) openLine(wanted);
+  else open(VIEWS[name] ? name : "desk", !VIEWS[name]);
+  if (name === "incident" && wanted) openIncident(wanted);
+}
+window.addEventListener("hashchange", () => state.session && arrive());
 
 function openLine(key) {
   open("desk");
@@ -173,6 +188,5 @@ setInterval(() => {
 }, 1000);
 setInterval(() => state.session && state.view === "network" && !document.hidden && refreshNetwork(), 10_000);
 
-state.view = location.hash.slice(1) || "desk";
 render();
 call("GET", "/session").then(enter).catch(() => show("login"));

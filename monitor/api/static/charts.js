@@ -51,3 +51,20 @@ export function curve(i) {
   return h("figure.figure", {}, svg("svg", { class: "curve", viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img", "aria-label": label }, svg("path", { class: "fill", d: `${d}V100H0Z` }), svg("path", { d })),
     h("div.axis", { "aria-hidden": "true" }, ticks), h("figcaption.small.muted", {}, label));
 }
+
+// An element's last day: how many of its lines were down, the worst minute of each step.
+export function downs(data) {
+  const at = data.at.map((text) => Date.parse(text));
+  const [begin, end] = [at[0], at.at(-1) + data.step_s * 1000];
+  const values = data.down_max.map((v) => v ?? 0);
+  const top = Math.max(1, ...values);
+  const x = (ms) => (((ms - begin) / Math.max(1, end - begin)) * 1000).toFixed(1);
+  const y = (down) => (100 - (down / top) * 92).toFixed(1);
+  let d = `M0 ${y(values[0])}`;
+  at.forEach((ms, i) => { d += `H${x(ms)}V${y(values[i])}`; });
+  d += "H1000";
+  const label = t("tree_curve", { top: number(Math.max(...values)), now: number(Math.round(data.down.at(-1) ?? 0)) });
+  const ticks = [begin, (begin + end) / 2, end].map((ms) => h("span", {}, clock(ms)));
+  return h("figure.figure", {}, svg("svg", { class: "curve", viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img", "aria-label": label }, svg("path", { class: "fill", d: `${d}V100H0Z` }), svg("path", { d })),
+    h("div.axis", { "aria-hidden": "true" }, ticks), h("figcaption.small.muted", {}, label));
+}

@@ -1,4 +1,5 @@
 // The NOC's view: the network as a tree with states and coverage, planned work, and what was noticed on lines.
+import { downs } from "./charts.js";
 import { h } from "./dom.js";
 import { feed } from "./incidents.js";
 import { call, may } from "./server.js";
@@ -30,9 +31,22 @@ async function tops() {
   return h("ul.tree", {}, await Promise.all(items.map(branch)));
 }
 
+const url = (path) => `/elements/${path.split("/").map(encodeURIComponent).join("/")}`;
+const KEPT_MS = 60_000;
+const pasts = new Map();
+
+// The last day of an unfolded element, asked once a minute; null where no history is kept (below access nodes).
+function past(path) {
+  const kept = pasts.get(path);
+  if (kept && Date.now() - kept.at < KEPT_MS) return kept.data;
+  const data = call("GET", `${url(path)}/history?hours=24`).catch(() => null);
+  pasts.set(path, { at: Date.now(), data });
+  return data;
+}
+
 async function branch(element) {
   const open = unfolded.has(element.path) && element.has_children;
-  const below = open ? await call("GET", `/elements/${element.path.split("/").map(encodeURIComponent).join("/")}`).catch(() => null) : null;
+  const [below, day] = open ? await Promise.all([call("GET", url(element.path)).catch(() => null), past(element.path)]) : [null, null];
   const name = element.path.split("/").at(-1);
   const coverage = element.lines ? element.observable / element.lines : 0;
   const counts = [t("tree_lines", { n: number(element.lines) })];
@@ -44,7 +58,7 @@ async function branch(element) {
     ? h("button.tree-row", { type: "button", "data-path": element.path, "aria-expanded": String(open), onclick: () => { open ? unfolded.delete(element.path) : unfolded.add(element.path); refreshNetwork(); } }, content)
     : h("div.tree-row", {}, content);
   const children = below ? h("ul.tree", {}, await Promise.all(below.children.map(branch))) : null;
-  return h("li", {}, row, children);
+  return h("li", {}, row, day && day.at.length > 1 ? downs(day) : null, children);
 }
 
 function bar(element) {
