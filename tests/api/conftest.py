@@ -19,8 +19,8 @@ from monitor.bus import IntakeFull
 from monitor.clock import NS, ManualClock
 from monitor.inventory import Bindings, Inventory
 from monitor.metrics import Metrics
-from monitor.records import Change, Event, Incident
-from monitor.store.samples import ElementHistory, LineHistory
+from monitor.records import Change, Event, Incident, ValueKind
+from monitor.store.samples import ElementHistory, LineHistory, ValuesHistory
 from monitor.store.samples.base import level_of
 from monitor.store.state import StateStore
 from tests.desk.world import NOW, Scene, load
@@ -38,6 +38,14 @@ class Samples:
         received = np.where((np.arange(n) > 200) & (np.arange(n) < 213), 0, 30).astype(np.int64)
         rtt = np.where(received > 0, 8.0 + np.sin(np.arange(n) / 20), np.nan)
         return LineHistory(300, at, sent, received, rtt, rtt - 1, rtt + 2)
+
+    def values_history(
+        self, line_id: str, kind: ValueKind, start_ns: int, end_ns: int, max_points: int = 500
+    ) -> ValuesHistory:
+        n = min(max_points, 24)
+        at = start_ns + np.arange(n, dtype=np.int64) * 3600 * NS
+        value = -21.0 - np.arange(n) / 10
+        return ValuesHistory(kind, 3600, at, value, value - 0.5, value + 0.5)
 
     def element_history(self, path: str, start_ns: int, end_ns: int, max_points: int = 500) -> ElementHistory:
         """Lines that go down one by one, an hour long; of elements below an access node nothing is kept."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.app.rig import PER_SPLITTER, SPLITTERS, Rig, line_id
+from tests.app.rig import SPLITTERS, Rig, line_id
 
 
 def faultline(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -27,7 +27,6 @@ def test_backup_in_an_outage_and_restore_elsewhere(tmp_path: Path) -> None:
             rig.learned()
             rig.cut(4)
             (before,) = rig.until(rig.incidents, "the outage is open")
-            rig.until(lambda: rig.incidents()[0]["lines_affected"] == PER_SPLITTER, "all its lines are counted")
 
             made = faultline("backup", "--config", rig.config, archive)
             assert made.returncode == 0, made.stderr
