@@ -165,6 +165,14 @@ def apply_sign(table: LineTable, line: int, at_ns: int, nats: float, settings: E
         table.miss_ns[line] = at_ns
 
 
+def apply_call(table: LineTable, line: int, at_ns: int, settings: EvidenceSettings) -> None:
+    """A customer calls. Beside misses it speaks for down; without any it never makes a line down."""
+    room = min(settings.call, 0.5 * settings.down_at) - float(table.belief[line])
+    nats = settings.call if table.misses[line] else min(settings.call, room)
+    if nats > 0:
+        apply_sign(table, line, at_ns, nats, settings)
+
+
 def settle(table: LineTable, touched: Sequence[I32], now_ns: int, settings: EvidenceSettings) -> Moves:
     """Turn beliefs into states for the lines touched in this step."""
     parts = [t for t in touched if t.size]

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from correlation.cases import Case, CaseState, as_incident, incident_id, members
 from correlation.lines import LineTable
+from correlation.repair import CODES, ESTIMATED, RepairTimes, as_etr
 from correlation.settings import LifeSettings
 from monitor.inventory import Inventory
-from monitor.records import Change, IncidentKind, IncidentStatus, LineState, Scope
+from monitor.records import Change, IncidentKind, IncidentStatus, LineState, Scope, ScopeKind
 from monitor.records.rounds import I32, I64
 
 NS = 1_000_000_000
@@ -30,6 +31,7 @@ class CaseBook:
         self.cases: dict[int, Case] = {}  # by slot, also those resolved lately
         self.next_slot = 0
         self.changes: list[Change] = []
+        self.repairs = RepairTimes(settings.etr_history, settings.etr_at_least)
 
     # --- finding --------------------------------------------------------------------------------------------------
 
@@ -111,6 +113,8 @@ class CaseBook:
     def resolve(self, case: Case, now_ns: int, resolved_ns: int, what: str = "resolved") -> None:
         case.state.status = IncidentStatus.RESOLVED
         case.state.resolved_ns = max(resolved_ns, case.state.started_ns)
+        if case.state.opened and case.state.kind in ESTIMATED:
+            self.repairs.add(*self._alike(case), _lasted_s(case))
         self.tell(case, now_ns, what)
         self.release(case, MUTED)
 
@@ -145,6 +149,7 @@ class CaseBook:
     def tell(self, case: Case, now_ns: int, what: str) -> None:
         """Put the present revision into the changes of this step."""
         state = case.state
+        self.estimate(case, now_ns)
         new = case.take_joined()
         state.revision += 1
         state.updated_ns = now_ns
@@ -156,6 +161,43 @@ class CaseBook:
         state.last = as_incident(case, down, max(len(at_risk), len(case.lines)), observable, self.settings)
         names = tuple(self.inventory.line_ids.many(new)) if new.size else ()
         self.changes.append(Change(at_ns=now_ns, what=what, incident=state.last, lines_added=names))
+
+    # --- how long it will take ------------------------------------------------------------------------------------
+
+    def estimate(self, case: Case, now_ns: int) -> None:
+        """The time of repair that earlier incidents suggest, and the sentence to it; what the NOC said stands."""
+        state = case.state
+        if state.kind not in ESTIMATED or state.status not in (IncidentStatus.OPEN, IncidentStatus.RECOVERING):
+            return
+        state.explanation = tuple(c for c in state.explanation if c.code not in CODES)
+        if state.etr is not None and state.etr.source == "noc":
+            return
+        usual, said = self.repairs.usual(*self._alike(case), (now_ns - state.started_ns) / NS)
+        state.etr = as_etr(usual, state.started_ns, now_ns) if usual else None
+        if state.kind is IncidentKind.OUTAGE:
+            state.explanation = (*state.explanation, said)
+
+    def renew_estimates(self, now_ns: int) -> None:
+        """Where the next look is due. It is told with the next change; who looks sees it at once."""
+        for case in self.living(*ESTIMATED):
+            etr = case.state.etr
+            if etr is not None and etr.source == "history" and (etr.next_update_ns or 0) <= now_ns:
+                self.estimate(case, now_ns)
+
+    def not_over(self, case: Case) -> None:
+        """A resolved incident goes on: that end was none."""
+        if case.state.status is IncidentStatus.RESOLVED and case.state.kind in ESTIMATED:
+            self.repairs.take_back(*self._alike(case), _lasted_s(case))
+
+    def _alike(self, case: Case) -> tuple[str, str, str]:
+        """Kind, level and cause."""
+        state, elements = case.state, self.inventory.elements
+        level = str(state.scope.kind)
+        if state.scope.kind is ScopeKind.ELEMENT and (element := elements.index_of(state.scope.name)) is not None:
+            level = f"element:{elements.kinds[element] or int(elements.depth[element])}"
+        elif state.scope.kind is ScopeKind.GROUP:
+            level = f"group:{state.scope.name.partition(':')[0]}"
+        return str(state.kind), level, state.cause
 
     def take_changes(self) -> tuple[Change, ...]:
         changes = tuple(self.changes)
@@ -207,6 +249,10 @@ class CaseBook:
                 self.release(case, MUTED)
             if not case.living and slot not in self.cases:
                 continue
+
+
+def _lasted_s(case: Case) -> float:
+    return (case.state.resolved_ns - case.state.started_ns) / NS
 
 
 def _moved(lines: I32, to: I32) -> I32:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from correlation.areas import squares
 from correlation.background import Background
+from correlation.calls import call_bonus
 from correlation.casebook import FREE, CaseBook
 from correlation.cases import Case
 from correlation.evidence import Cause, Evidence
@@ -16,6 +17,7 @@ from correlation.explain import Explainer
 from correlation.lines import LineTable
 from correlation.nodes import Nodes
 from correlation.settings import CorrelationSettings
+from correlation.signs import Signs
 from monitor.inventory import Inventory
 from monitor.records import IncidentKind, IncidentStatus, LineState, ScopeKind
 from monitor.records.rounds import I32, I64
@@ -44,11 +46,13 @@ class CauseFinder:
         background: Background,
         nodes: Nodes,
         settings: CorrelationSettings,
+        signs: Signs,
     ) -> None:
         self.inventory = inventory
         self.table = table
         self.background = background
         self.nodes = nodes
+        self.signs = signs
         self.settings = settings
         self.explainer = Explainer(inventory, settings.causes)
         self.interval_ns = int(settings.evidence.default_interval_s * NS)  # told by the engine
@@ -166,7 +170,7 @@ class CauseFinder:
             now_ns=now_ns,
             network_rate=self.background.network_rate(now_ns),
             element_rate=lambda elements: self.background.element_rates(now_ns, elements),
-            bonus=self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s),
+            bonus=self._bonus(lines if firm is None else lines[firm], window_s, young, now_ns),
             use_areas=window_s <= settings.windows_s[0] or (window_s < AREA_WINDOW_S and self._areas_due(now_ns)),
             asked_ns=asked,
             min_share=settings.min_share if window_s == settings.windows_s[0] else settings.slow_share,
@@ -175,6 +179,20 @@ class CauseFinder:
         )
         causes = self.explainer.explain(evidence)
         return [c for c in causes if c.gain >= 0]
+
+    def _bonus(self, fell: I32, window_s: float, young: list[Case], now_ns: int) -> dict[int, float]:
+        """What nodes and, in the shortest window, callers add. In longer ones somebody has always called."""
+        settings = self.settings.causes
+        bonus = self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s)
+        if window_s > settings.windows_s[0] or not self.signs.calls:
+            return bonus
+        opened = {c.state.slot: c.state.detected_ns for c in young if c.state.opened}
+        slot = self.table.slot[fell].tolist()
+        published = {x: opened[s] for x, s in zip(fell.tolist(), slot, strict=True) if s in opened}
+        since = now_ns - int(window_s * NS)
+        for e, nats in call_bonus(self.inventory, fell, self.signs.calls, since, published, settings).items():
+            bonus[e] = bonus.get(e, 0.0) + nats
+        return bonus
 
     def _areas_due(self, now_ns: int) -> bool:
         """In a longer window discs are looked for every five minutes."""

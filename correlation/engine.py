@@ -114,7 +114,7 @@ class Engine:
         self.resolver = ResolverGuard(self.resolvers, self.book, self.sources)
         self.broker = BrokerGuard(self.book, table, signs)
         self.requester = Requester(inventory, settings.confirm, len(self.references))
-        self.finder = CauseFinder(inventory, table, background, nodes, settings)
+        self.finder = CauseFinder(inventory, table, background, nodes, settings, signs)
         self.slow = SlowLines(inventory, table, self.book, settings)
         self.families = Families(inventory, table, self.slow)
         self.orders = Orders(self.book, self.maintenance)
@@ -201,6 +201,7 @@ class Engine:
         self.finder.learn(now_ns, self.book)
         self.signs.prune(now_ns)
         self.book.prune(now_ns)
+        self.book.renew_estimates(now_ns)
 
     # --- what the parts ask ---------------------------------------------------------------------------------------
 

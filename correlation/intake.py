@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from correlation.belief import Rows, apply_life, apply_probes, apply_sign, passes, usable
+from correlation.belief import Rows, apply_call, apply_life, apply_probes, apply_sign, passes, usable
 from correlation.orders import KINDS as ORDERS
 from monitor.records import (
     Event,
@@ -40,8 +40,8 @@ SIGNS = {
     "los": "los",
     "session_stop": "session_stop",
     "login_timeout": "login_timeout",
-    "call": "call",
 }
+CALL_AGAIN_NS = 900 * NS
 LEVELS = {"rx_power_dbm": ValueKind.RX_POWER_DBM, "snr_db": ValueKind.SNR_DB}
 
 
@@ -204,6 +204,7 @@ class Intake:
                 engine.broker.hear(event.kind, line, at, event.source)
             heard.refuse("undated_state")
             return
+        before = engine.signs.by_line.get(line)
         engine.signs.hear(line, event)
         one = np.array([line], np.int32)
         if event.kind in LIFE:
@@ -217,10 +218,12 @@ class Intake:
                 return
             recent = table.probed_ns[line] > now_ns - 3 * int(engine.sources.interval_s() * NS)
             apply_sign(table, line, at, settings.last_will if recent else settings.last_will_unpinged, settings)
+        elif event.kind == "call":
+            if before is None or event.at_ns - before.call_ns > CALL_AGAIN_NS:  # the same caller again is no news
+                apply_call(table, line, at, settings)
+            self._call(line)
         elif event.kind in SIGNS:
             apply_sign(table, line, at, getattr(settings, SIGNS[event.kind]), settings)
-            if event.kind == "call":
-                self._call(line)
         elif event.kind in LEVELS:
             self._level(event, line, at, heard)
             return

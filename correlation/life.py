@@ -16,7 +16,7 @@ from correlation.evidence import Cause
 from correlation.saying import Facts, cause_code, explain_cause
 from correlation.settings import CorrelationSettings
 from correlation.suspects import misfiled
-from monitor.records import Coded, Etr, IncidentKind, IncidentStatus, LineState, Scope, ScopeKind
+from monitor.records import Coded, IncidentKind, IncidentStatus, LineState, Scope, ScopeKind
 from monitor.records.rounds import I32
 
 NS = 1_000_000_000
@@ -40,7 +40,6 @@ class Life:
         self.facts = facts
         self.gate = gate
         self.usual_ratio = 0.0
-        self.history: dict[str, list[float]] = {}  # how long outages lasted (s), by kind and level
 
     # --- causes ---------------------------------------------------------------------------------------------------
 
@@ -126,6 +125,7 @@ class Life:
         return None
 
     def _revive(self, case: Case, lines: I32) -> None:
+        self.book.not_over(case)
         case.state.below_ns = case.state.recovering_ns = case.state.asked_ns = case.state.resolved_ns = 0
         self.book.take(case, lines)
 
@@ -197,8 +197,6 @@ class Life:
         state.runner_up_confidence = cause.runner_up_confidence
         state.explanation = explain_cause(cause, code, book.inventory, book.table, self.facts(cause))
         state.found_ns = now_ns
-        if state.etr is None or state.etr.source == "history":
-            state.etr = self._usual(case)
 
     # --- going on -------------------------------------------------------------------------------------------------
 
@@ -306,10 +304,6 @@ class Life:
         rises = rises[(rises > state.started_ns) & (rises <= now_ns)]
         at = min(int(rises[max(rises.size - 1 - allowed, 0)]), state.below_ns) if rises.size else state.below_ns
         self.book.resolve(case, now_ns, at)
-        if state.kind is IncidentKind.OUTAGE:
-            lasted = self.history.setdefault(self._level(case), [])
-            lasted.append((state.resolved_ns - state.started_ns) / NS)
-            del lasted[: -self.settings.life.etr_history]
 
     def nest(self, outer: Case, causes: list[Cause], now_ns: int) -> None:
         """What stayed dead below a recovering outage becomes an incident of its own."""
@@ -323,23 +317,6 @@ class Life:
             self._describe(case, cause, code, now_ns)
             case.state.explanation = (Coded("nested", {"outer": scope}), *case.state.explanation)
             self.book.open(case, now_ns)
-
-    # --- how long it usually takes --------------------------------------------------------------------------------
-
-    def _level(self, case: Case) -> str:
-        scope, elements = case.state.scope, self.book.inventory.elements
-        if scope.kind is ScopeKind.ELEMENT and (element := elements.index_of(scope.name)) is not None:
-            return f"element:{elements.kinds[element] or int(elements.depth[element])}"
-        if scope.kind is ScopeKind.GROUP:
-            return f"group:{scope.name.partition(':')[0]}"
-        return str(scope.kind)
-
-    def _usual(self, case: Case) -> Etr | None:
-        """Four in five of the earlier ones of its kind were over by then; None without enough of them."""
-        lasted = self.history.get(self._level(case), [])
-        if len(lasted) < self.settings.life.etr_at_least:
-            return None
-        return Etr(case.state.started_ns + int(float(np.quantile(lasted, 0.8)) * NS), "history")
 
 
 def allowance(affected: int, lines: int, ratio: float) -> int:

@@ -69,7 +69,7 @@ def pack(engine: "Engine") -> Arrays:
         broker=engine.broker.source,
         broker_trouble_ns=engine.broker.trouble_ns,
         broker_said=(engine.broker.said, engine.broker.gone, engine.broker.spread_s),
-        history=engine.life.history,
+        history=engine.book.repairs.history,
         event_ids=list(engine.intake.known_order),
         flags=list(engine.slow.flags.values()),
         slow=engine.slow.clock(),
@@ -128,7 +128,7 @@ def _remember(engine: "Engine", memory: Memory) -> None:
     engine.broker.source = memory.broker
     engine.broker.trouble_ns = memory.broker_trouble_ns
     engine.broker.said, engine.broker.gone, engine.broker.spread_s = memory.broker_said
-    engine.life.history = memory.history
+    engine.book.repairs.load(memory.history)
     engine.intake.known_order.extend(memory.event_ids)
     engine.intake.known_ids.update(memory.event_ids)
     engine.slow.load(memory.flags, memory.slow)
@@ -192,7 +192,7 @@ def build_view(engine: "Engine") -> EngineView:
         last: Any = case.state.last
         if case.living:
             down = int(book.still_down(case).size)
-            last = msgspec.structs.replace(last, lines_down=down, calls=case.state.calls)
+            last = msgspec.structs.replace(last, lines_down=down, calls=case.state.calls, etr=case.state.etr)
             place[case.state.slot] = len(incidents)
             if (table.slot[case.lines] != case.state.slot).any():
                 degraded.append((len(incidents), case.lines))

@@ -77,8 +77,9 @@ class CauseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node_dead: float = 5.0  # the element's own management address stopped answering
     node_alive: float = -2.0
     alarm: float = 3.0  # its equipment raised an alarm
-    call: float = 1.0  # each call under the element, at most `calls_max`
+    call: float = 1.0  # each caller whose line fell under the element, at most `calls_max`
     calls_max: float = 4.0
+    call_published: float = 0.25  # share of it that a call counts after the incident was opened
     witness_wait_s: float = 40.0  # longest wait for telemetry that is due, to see whether it goes on
     will_wait_s: float = 100.0  # longest wait for the last wills of devices that have a session with the broker
     area_scales_km: tuple[float, ...] = (0.15, 0.3, 0.6, 1.2, 2.4)

@@ -101,6 +101,7 @@ def etr(found: Etr | None) -> Shown | None:
         "source": found.source,
         "promised": found.source == "noc",
         "next_update": time(found.next_update_ns),
+        "based_on": found.based_on,
     }
 
 

@@ -61,6 +61,7 @@ class Etr(msgspec.Struct, frozen=True):
     at_ns: int
     source: str  # "noc" | "history"
     next_update_ns: int | None = None
+    based_on: int = 0  # earlier incidents behind it, when "history"
 
 
 class Note(msgspec.Struct, frozen=True):

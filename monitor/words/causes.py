@@ -104,6 +104,44 @@ CAUSES: dict[str, tuple[str, str]] = {
         "Diese Anschlüsse blieben tot, als {outer} zurückkam: ein weiterer Fehler darunter.",
         "These lines stayed dead when {outer} came back: another fault below it.",
     ),
+    "lasted_cause": (
+        (
+            "Von {earlier} früheren Ausfällen mit derselben Ursache auf dieser Ebene, die so lange anhielten, war die "
+            "Hälfte nach {half_s} behoben, vier von fünf nach {most_s}."
+        ),
+        (
+            "Of {earlier} earlier outages with the same cause at this level that lasted as long, half were over within "
+            "{half_s}, four in five within {most_s}."
+        ),
+    ),
+    "lasted_level": (
+        (
+            "Von {earlier} früheren Ausfällen auf dieser Ebene, die so lange anhielten, war die Hälfte nach {half_s} "
+            "behoben, vier von fünf nach {most_s}."
+        ),
+        (
+            "Of {earlier} earlier outages at this level that lasted as long, half were over within {half_s}, four in "
+            "five within {most_s}."
+        ),
+    ),
+    "lasted_kind": (
+        (
+            "Von {earlier} früheren Ausfällen irgendwo im Netz, die so lange anhielten, war die Hälfte nach {half_s} "
+            "behoben, vier von fünf nach {most_s}."
+        ),
+        (
+            "Of {earlier} earlier outages anywhere in the network that lasted as long, half were over within {half_s}, "
+            "four in five within {most_s}."
+        ),
+    ),
+    "lasted_longer": (
+        "Dauert schon länger als fast alle der {earlier} früheren: eine Schätzung gibt es nicht mehr.",
+        "It already lasts longer than nearly all of the {earlier} earlier ones: there is no estimate any more.",
+    ),
+    "lasted_unknown": (
+        "Wie lange es dauert, ist nicht bekannt: es gibt {earlier} frühere Ausfälle, nötig sind {needed}.",
+        "How long it takes is not known: there are {earlier} earlier outages to go by, {needed} are needed.",
+    ),
     "held_retrain": (
         "Noch nicht gemeldet: Modems, die sich gemeinsam neu verbinden, sähen bis {until_ns} ebenso aus.",
         "Not reported yet: until {until_ns}, modems that retrain together would look the same.",

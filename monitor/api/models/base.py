@@ -60,3 +60,4 @@ class EtrOut(Output):
     source: str
     promised: bool = Field(description="only then may it be said as a promise")
     next_update: Time | None = None
+    based_on: int = Field(0, description="earlier incidents of this network behind an estimate; 0 of a promise")
