@@ -130,6 +130,8 @@ class CauseFinder:
                 seen = np.where(table.known > 0, table.seen_ns(), 0)
             spared = seen.copy()
             spared[mine] = 0
+            for case in free:
+                spared[case.lines] = 0  # who fell with the others and is back speaks against no cause
             causes += self._explain(mine, at, firm, spared, window_s, free, now_ns)
         return causes
 

@@ -47,3 +47,26 @@ def test_a_power_cut_seen_slice_by_slice_is_one_incident(tmp_path: Path, interva
     assert {i.parent_id for k, i in net.ever().items() if k != net.living()[0].incident_id} <= {
         net.living()[0].incident_id
     }
+
+
+@pytest.mark.parametrize("slices", [1, 10, 25])
+@pytest.mark.parametrize("path", ["north/ex-1/olt-2", "north/ex-2"])
+@SPEEDS
+def test_what_comes_back_port_by_port_was_still_one_failure(
+    tmp_path: Path, interval_s: float, answer: bool, path: str, slices: int
+) -> None:
+    """Soon after the fall, ports come back one after the other: who is back speaks against no cause, so the incident
+    keeps its scope to the end; what is told beside it is its last ports, as its part."""
+    net = net_of(tmp_path, interval_s, answer, table=rows(exchanges=3), slices=slices)
+    net.run(6 * interval_s)
+    fallen = net.cut(path)
+    net.run(3 * interval_s)
+    (incident,) = net.living()
+    for port in np.array_split(fallen, 12):  # in order of the path
+        net.down[port] = False
+        net.run(interval_s / 4)
+        assert [i.scope.name for i in net.living() if i.incident_id == incident.incident_id] in ([path], [])
+    net.run(20 * interval_s + 300)
+    others = [i for key, i in net.ever().items() if key != incident.incident_id]
+    assert {i.parent_id for i in others} <= {incident.incident_id}
+    assert net.living() == []
