@@ -6,18 +6,16 @@ shrinkage). The hour of week is that of the clock on the wall, so daylight savin
 hours count too.
 """
 
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
+from correlation.times import NS, WEEK_H, hour_of_week
 from monitor.inventory import Elements
 from monitor.records.rounds import I32
 
-NS = 1_000_000_000
 HOUR_NS = 3600 * NS
-WEEK_H = 168
 FORGET = 0.8  # of the last week's weight when its hour comes round again
 NETWORK_PRIOR = 3.0  # falls' worth of trust in the configured rate
 ELEMENT_PRIOR = 5.0  # falls' worth of trust in the network's rate
@@ -40,8 +38,7 @@ class Background:
 
     def hour(self, at_ns: int) -> int:
         """Of the local week; 0 is Monday 0:00."""
-        local = datetime.fromtimestamp(at_ns // NS, self.zone)
-        return local.weekday() * 24 + local.hour
+        return hour_of_week(at_ns, self.zone)
 
     def observe(self, now_ns: int, up_lines: npt.NDArray[np.bool_], elements: Elements) -> None:
         """Count the time that lines were up since the last call (call it every few minutes)."""

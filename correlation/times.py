@@ -1,9 +1,10 @@
-"""Times as people write them in the value of an event."""
+"""Times as people have them: as written in the value of an event, and the hour of their week."""
 
 import contextlib
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 NS = 1_000_000_000
+WEEK_H = 168
 
 
 def read_time(text: str) -> int:
@@ -19,3 +20,9 @@ def read_time(text: str) -> int:
         if when.tzinfo is not None:
             return round(when.timestamp()) * NS
     return 0
+
+
+def hour_of_week(at_ns: int, zone: tzinfo) -> int:
+    """By the local clock, daylight saving included; 0 is Monday 0:00, 167 the last."""
+    local = datetime.fromtimestamp(at_ns // NS, zone)
+    return local.weekday() * 24 + local.hour

@@ -4,17 +4,15 @@ A line's own baseline moves over hours; what all lines of an element do every ev
 line's fault. float32 [elements, 168] (a million lines on 31,000 splitters: 21 MB, where a line each would be 672 MB).
 """
 
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
+from correlation.times import NS, WEEK_H, hour_of_week
 from monitor.inventory import Inventory
 from monitor.records.rounds import F32, I32
 
-NS = 1_000_000_000
-WEEK_H = 168
 EVERY_NS = 300 * NS
 CLIP = 0.5  # of the baseline: one line's trouble does not become its element's rhythm
 LEAST_LINES = 3
@@ -31,8 +29,7 @@ class Seasons:
 
     def hour(self, at_ns: int) -> int:
         """Of the local week; 0 is Monday 0:00."""
-        local = datetime.fromtimestamp(at_ns // NS, self.zone)
-        return local.weekday() * 24 + local.hour
+        return hour_of_week(at_ns, self.zone)
 
     def now(self, at_ns: int) -> F32:
         """What is usual in this hour, float32 [m]; neighbouring hours run into each other, daylight saving too."""
