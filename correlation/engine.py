@@ -24,6 +24,7 @@ from correlation.guards import BlindGuard, ResolverGuard
 from correlation.intake import Intake
 from correlation.life import Life
 from correlation.lines import LineTable
+from correlation.memberships import Memberships
 from correlation.nodes import Nodes
 from correlation.orders import Orders
 from correlation.planned import Maintenance
@@ -84,6 +85,7 @@ class Engine:
         references: Sequence[Reference] = (),
         resolvers: Sequence[str] = (),
     ) -> None:
+        inventory = inventory.with_groups(inventory.groups.as_filed())  # its own: what it learns is nobody else's
         self.settings = settings or CorrelationSettings()
         self.references = tuple(references)
         self.resolvers = tuple(resolvers)
@@ -105,10 +107,11 @@ class Engine:
         """Put the parts together around an inventory; what they remember is given or loaded after."""
         settings = self.settings
         self.inventory, self.table, self.background, self.nodes, self.signs = inventory, table, background, nodes, signs
+        self.memberships = Memberships(inventory, table)
         self.book = CaseBook(inventory, table, settings.life)
         self.maintenance = Maintenance(settings.life.planned_grace_s)
         self.witnesses = Witnesses(inventory, table, signs, settings)
-        self.gates = Gates(inventory, table, self.sources, settings, self.witnesses)
+        self.gates = Gates(inventory, table, self.sources, settings, self.witnesses, self.memberships)
         self.life = Life(self.book, settings, self._facts, self.gates, self.maintenance.runs)
         self.blind = BlindGuard(inventory, table, self.sources, self.book, settings, self._wills)
         self.resolver = ResolverGuard(self.resolvers, self.book, self.sources)
@@ -135,6 +138,7 @@ class Engine:
         self.broker.review(now)
         self.witnesses.broker_in_doubt = self.broker.trouble_ns > 0
         moves = settle(self.table, heard.touched, now, self.settings.evidence)
+        heard.refuse("too_many_groups", self.memberships.settle(now))
         if now - self.stale_ns >= interval_s * NS / 2:
             self.stale_ns = now
             grow_stale(self.table, now, self.sources.intervals_ns(), self.settings.evidence)

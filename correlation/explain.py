@@ -38,13 +38,15 @@ class Explainer:
         self.settings = settings
         self._discs: dict[bytes, list[Disc]] = {}  # within one explanation the same clusters come up again
         self.area_price = float(np.log(max(len(inventory), 1))) + settings.caution + settings.area_price
-        self.price = float(np.log(max(len(inventory.elements) + len(inventory.groups), 1))) + settings.caution
-        self.tree = TreeSearch(inventory, settings, self.price)
+        self.price = 0.0  # set with each explanation: groups come while we run
+        self.tree = TreeSearch(inventory, settings)
 
     def explain(self, evidence: Evidence) -> list[Cause]:
         """Causes that pay for themselves (gain >= 0), largest first. Their `lines` are disjoint."""
         if evidence.lines.size < self.settings.min_lines:
             return []
+        among = len(self.inventory.elements) + self.inventory.groups.weighty
+        self.price = self.tree.price = float(np.log(max(among, 1))) + self.settings.caution
         explained = 0
         causes: list[Cause] = []
         self._discs.clear()
@@ -101,12 +103,10 @@ class Explainer:
         if not len(groups):
             return []
         lines = evidence.lines
-        start, size = groups.groups_ptr[lines], np.diff(groups.groups_ptr)[lines]
-        total = int(size.sum())
-        if not total:
+        spread = groups.of_lines(lines)
+        if not spread.size:
             return []
-        spread = np.repeat(start - np.concatenate([[0], np.cumsum(size)[:-1]]), size) + np.arange(total)
-        count = np.bincount(groups.groups[spread], minlength=len(groups))
+        count = np.bincount(spread, minlength=len(groups))
         share = count / np.maximum(groups.size(), 1)
         price = self.price + settings.group_price
         good = np.flatnonzero((count >= max(settings.min_lines, self._least(chance, price))) & (share > 0))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from correlation.cases import Case, members
 from correlation.lines import LineTable
+from correlation.memberships import Memberships
 from correlation.settings import CorrelationSettings
 from correlation.sources import Sources
 from correlation.witnesses import Witnesses
@@ -35,12 +36,14 @@ class Gates:
         sources: Sources,
         settings: CorrelationSettings,
         witnesses: Witnesses,
+        memberships: Memberships,
     ) -> None:
         self.inventory = inventory
         self.table = table
         self.sources = sources
         self.settings = settings
         self.witnesses = witnesses
+        self.memberships = memberships
 
     def __call__(self, case: Case, now_ns: int) -> str:
         state = case.state
@@ -145,6 +148,9 @@ class Gates:
     def _returned(self, case: Case, before_ns: int) -> tuple[int, int]:
         """Lines under the scope that fell since its start and before that time, and how many of them are back."""
         under = members(self.inventory, case.state.scope)
+        if case.state.scope.kind is ScopeKind.GROUP:
+            # Who comes back with another firmware is in the group of that one, and back all the same.
+            under = np.union1d(under, self.memberships.left(case.state.scope.name)).astype(np.int32)
         down_ns = self.table.down_ns[under]
         fell = (down_ns >= case.state.started_ns) & (down_ns <= before_ns)
         return int(np.count_nonzero(fell)), int(np.count_nonzero(fell & self.table.is_up(under)))

@@ -198,6 +198,10 @@ class Intake:
         if event.kind in ("maintenance_start", "maintenance_end"):
             engine.maintenance.hear(event, engine.inventory.elements.paths[engine.inventory.leaf[line]])
             return
+        if event.kind == "group_assigned":
+            if reason := engine.memberships.hear(line, event.value, now_ns):
+                heard.refuse(reason)
+            return
         if event.value == UNDATED and event.kind in MAY_BE_UNDATED:
             # A state of unknown age (kept by the broker, or queued while we were away): no onset, and no sign of life.
             if event.kind == "cpe_online":

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from correlation.lines import LineTable
 from correlation.planned import Window
 from correlation.view import EngineView
-from monitor.inventory import Inventory
+from monitor.inventory import Groups, Inventory
 from monitor.records import Flag, Incident, Scope, ScopeKind
 from monitor.records.rounds import I32
 
@@ -48,6 +48,8 @@ class Memory(msgspec.Struct):
     event_ids: list[str]
     flags: list[Flag]
     slow: dict[str, float]
+    joining: dict[int, dict[str, str]] = {}
+    left_groups: list[tuple[int, int, str]] = []
 
 
 def pack(engine: "Engine") -> Arrays:
@@ -73,12 +75,15 @@ def pack(engine: "Engine") -> Arrays:
         event_ids=list(engine.intake.known_order),
         flags=list(engine.slow.flags.values()),
         slow=engine.slow.clock(),
+        joining=engine.memberships.waiting,
+        left_groups=list(engine.memberships.gone),
     )
     return {
         "memory": _bytes(msgspec.json.encode(memory, enc_hook=_plain)),
         "sources": _bytes(engine.sources.save()),
         "signs": _bytes(engine.signs.save()),
         "witnesses": _bytes(engine.witnesses.save()),
+        **engine.inventory.groups.save(),
         **engine.table.save(),
         **engine.book.save(),
         **engine.background.save(),
@@ -101,6 +106,7 @@ def unpack(engine: "Engine", arrays: Arrays) -> None:
             f"the snapshot is of {memory.lines} lines and {memory.elements} elements, the inventory has "
             f"{len(engine.inventory)} and {len(engine.inventory.elements)}"
         )
+    engine.inventory.groups.load(arrays)
     engine.sources.load(arrays["sources"].tobytes())
     engine.background.load(arrays)
     engine.nodes.load(arrays)
@@ -128,6 +134,8 @@ def _remember(engine: "Engine", memory: Memory) -> None:
     engine.broker.source = memory.broker
     engine.broker.trouble_ns = memory.broker_trouble_ns
     engine.broker.said, engine.broker.gone, engine.broker.spread_s = memory.broker_said
+    engine.memberships.waiting = memory.joining
+    engine.memberships.gone.extend(memory.left_groups)
     engine.book.repairs.load(memory.history)
     engine.intake.known_order.extend(memory.event_ids)
     engine.intake.known_ids.update(memory.event_ids)
@@ -138,6 +146,7 @@ def reload(engine: "Engine", inventory: Inventory) -> None:
     """Everything known moves by line_id and path; what is gone is forgotten."""
     older = engine.inventory
     to: I32 = older.remap(inventory)
+    inventory = inventory.with_groups(_learned(older, inventory, to))
     elements = np.array([_index(inventory, p) for p in older.elements.paths], np.int32)
     memory = msgspec.json.decode(pack(engine)["memory"].tobytes(), type=Memory)
     book, finder, slow, witnesses = engine.book, engine.finder, engine.slow, engine.witnesses.save()
@@ -153,6 +162,8 @@ def reload(engine: "Engine", inventory: Inventory) -> None:
     )
     memory.wills = [(at, int(to[i])) for at, i in memory.wills if to[i] >= 0]
     memory.online = [int(to[i]) for i in memory.online if to[i] >= 0]
+    memory.joining = {int(to[i]): told for i, told in memory.joining.items() if to[i] >= 0}
+    memory.left_groups = [(at, int(to[i]), name) for at, i, name in memory.left_groups if to[i] >= 0]
     memory.flags = [f for f in memory.flags if _knows_subject(inventory, f.subject)]
     _remember(engine, memory)
     engine.book.cases, engine.book.next_slot, engine.book.changes = book.cases, book.next_slot, book.changes
@@ -160,6 +171,20 @@ def reload(engine: "Engine", inventory: Inventory) -> None:
     engine.finder.remap(finder, to)
     engine.witnesses.load(witnesses)
     engine.slow.inherit(slow, to, elements)
+
+
+def _learned(older: Inventory, inventory: Inventory, to: I32) -> Groups:
+    """The new inventory's groups with what was learned; what a router said of itself does not go on to another one."""
+    rows = older.groups.learned_rows()
+    there = to[rows]
+    rows, there = rows[there >= 0], there[there >= 0]
+    before, now = older.texts["cpe_serial"], inventory.texts["cpe_serial"]
+    groups = inventory.groups.as_filed()
+    older.groups.carried(groups, to)
+    for old, new in zip(rows.tolist(), there.tolist(), strict=True):
+        if before[old] != now[new]:
+            groups.forget(new, ("cpe", "firmware"))
+    return groups
 
 
 def _index(inventory: Inventory, path: str) -> int:

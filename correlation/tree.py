@@ -42,12 +42,12 @@ class _Table:
 
 
 class TreeSearch:
-    """Bound to one inventory; keeps nothing between calls."""
+    """Bound to one inventory; keeps nothing between calls. `price`: what a cause costs, told by the explainer."""
 
-    def __init__(self, inventory: Inventory, settings: CauseSettings, price: float) -> None:
+    def __init__(self, inventory: Inventory, settings: CauseSettings) -> None:
         self.inventory = inventory
         self.settings = settings
-        self.price = price
+        self.price = 0.0
 
     def best(self, evidence: Evidence, chance: Chance) -> Tree:
         lines = evidence.lines

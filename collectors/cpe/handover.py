@@ -44,20 +44,21 @@ class Handover:
     def busy(self) -> bool:
         return bool(len(self.inflight) or len(self._columns) or self._waiting)
 
-    def event(self, event: Event, ticket: Ticket | None) -> None:
-        """One more thing that follows from this message."""
+    def event(self, event: Event, ticket: Ticket | None) -> bool:
+        """One more thing that follows from this message. False when it had to be dropped."""
         if ticket is not None:
             ticket.pending += 1
-        self.offer(event, ticket)
+        return self.offer(event, ticket)
 
-    def offer(self, event: Event, ticket: Ticket | None) -> None:
+    def offer(self, event: Event, ticket: Ticket | None) -> bool:
         """As `event`, for what the ticket counts already."""
         if not self._waiting and self._put(event, ticket):
-            return
+            return True
         if ticket is None and event.subject != SUBJECT and len(self._waiting) >= MAX_WAITING:
             self.drop("engine_behind")  # QoS 0: nobody would send it again
-            return
+            return False
         self._waiting.append((event, ticket))
+        return True
 
     def values(self, line: int, values: list[tuple[ValueKind, float]], at_ns: int, ticket: Ticket | None) -> None:
         if not len(self._columns):

@@ -6,7 +6,7 @@ In: a Notify. Out: a `Notice`. Nothing here knows lines or brokers.
 import msgspec
 
 from collectors.cpe.bulkdata import parse_bulk
-from collectors.cpe.normal import Refused, Report, clean
+from collectors.cpe.normal import Refused, Report, clean, decode_json
 from collectors.cpe.tr181 import TRUE, read_parameters
 from collectors.cpe.usp.notices import Notify
 from monitor.records import EventKind
@@ -45,7 +45,7 @@ def _event(name: str, params: dict[str, str]) -> Notice:
     if lower == "boot":
         cause = clean(params.get("Cause", ""))
         updated = params.get("FirmwareUpdated", "").lower() in TRUE
-        return Notice("boot", [("cpe_boot", cause)], provision=cause == "FactoryReset", read=updated)
+        return Notice("boot", [("cpe_boot", cause)], _boot_parameters(params), cause == "FactoryReset", updated)
     if lower == "push":
         return Notice("push", reports=parse_bulk(params.get("Data", "").encode()))
     if lower == "periodic":
@@ -55,3 +55,17 @@ def _event(name: str, params: dict[str, str]) -> Notice:
     if "dyinggasp" in lower.replace("_", ""):  # vendors' own names: X_EXAMPLE-COM_DyingGasp!
         return Notice("dying_gasp", [("dying_gasp", "")])
     return Notice("other")
+
+
+def _boot_parameters(params: dict[str, str]) -> list[Report]:
+    """What the agent tells along with its boot: a JSON object of full paths, if it has been told to."""
+    report = Report.empty()
+    try:
+        told = decode_json(params.get("ParameterMap", "").encode() or b"{}")
+    except Refused:
+        told = None
+    if not isinstance(told, dict):
+        report.dropped["not_json"] += 1
+        return [report]
+    read_parameters(told.items(), report)
+    return [report]

@@ -241,7 +241,8 @@ class CpeReader:
             self._handover.flush()
             self._handover.inventory = self._context.inventory()
             self._lines.clear()
-            self._routers = self._reports.routers = self._fresh_routers()
+            self._routers = self._fresh_routers()
+            self._reports.follow(self._routers)
             if self._controller is not None:
                 self._controller.new_inventory()
 

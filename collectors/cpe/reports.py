@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 from collectors.base import CollectorContext
 from collectors.cpe.frames import Inbound
 from collectors.cpe.handover import SOURCE, Handover
+from collectors.cpe.identity import MAX_NAME, Identities
 from collectors.cpe.inflight import Ticket
 from collectors.cpe.normal import Report
 from collectors.cpe.routers import Routers
@@ -20,6 +21,7 @@ from monitor.records import Event, EventKind, ValueKind
 RETAINED = "retained"
 STATES = frozenset({"cpe_online", "cpe_offline", "dying_gasp", "los", "los_cleared"})
 FUTURE_NS = 2 * NS
+NAMES = ("model", "firmware")
 
 
 class Arrival(NamedTuple):
@@ -46,13 +48,17 @@ class Arrival(NamedTuple):
 
 
 class Reports:
-    """`routers` is replaced with the inventory."""
+    """`follow` gives it the routers of another inventory, whose rows these are."""
 
     def __init__(self, settings: CpeSettings, context: CollectorContext, handover: Handover, routers: Routers) -> None:
         self._settings = settings
         self._context = context
         self._handover = handover
+        self.follow(routers)
+
+    def follow(self, routers: Routers) -> None:
         self.routers = routers
+        self._identities = Identities(self._handover.inventory)
 
     def take(self, arrival: Arrival, report: Report) -> None:
         handover = self._handover
@@ -90,6 +96,10 @@ class Reports:
         self._tell(arrival, kind, value, at_ns, dated=dated)
 
     def _states(self, arrival: Arrival, states: dict[str, str], at_ns: int, *, dated: bool) -> None:
+        named = [n for n in NAMES if n in states and states[n] != self.routers.known(n, arrival.line)]
+        if named and not self._believed(arrival, [states[n] for n in named]):
+            states = {name: value for name, value in states.items() if name not in NAMES}
+            named = []
         for name, value in states.items():
             before = self.routers.changed(name, arrival.line, value)
             if before == value:
@@ -110,9 +120,29 @@ class Reports:
                 kind = cast(EventKind, told[0])
                 undated = kind in STATES and arrival.old and not dated
                 self._tell(arrival, kind, RETAINED if undated else told[1], at_ns, dated=dated)
+        if named:
+            self._join(arrival, at_ns, dated=dated)
 
-    def _tell(self, arrival: Arrival, kind: EventKind, value: str, at_ns: int, *, dated: bool) -> None:
-        self._handover.event(make_event(arrival, kind, value, at_ns, dated=dated), arrival.ticket)
+    def _believed(self, arrival: Arrival, names: list[str]) -> bool:
+        """Whether the router may be called that from now on."""
+        if any(len(name) > MAX_NAME for name in names):
+            self._handover.drop("implausible")
+            return False
+        if not self._identities.believed(arrival.line, arrival.now_ns):
+            self._handover.drop("too_many_names")
+            return False
+        return True
+
+    def _join(self, arrival: Arrival, at_ns: int, *, dated: bool) -> None:
+        """Tell in which groups the line is by its router's model and version, where that is news."""
+        model, version = (self.routers.known(name, arrival.line) for name in NAMES)
+        for group in self._identities.groups(arrival.line, model, version):
+            if not self._tell(arrival, "group_assigned", group, at_ns, dated=dated):
+                for name in NAMES:
+                    self.routers.changed(name, arrival.line, "")  # told when it is said again
+
+    def _tell(self, arrival: Arrival, kind: EventKind, value: str, at_ns: int, *, dated: bool) -> bool:
+        return self._handover.event(make_event(arrival, kind, value, at_ns, dated=dated), arrival.ticket)
 
     def _credible(self, said_ns: int | None, arrival: Arrival) -> int | None:
         """The router's own time if it is to be believed, else None. What was kept for us may be as old as the
@@ -128,7 +158,8 @@ class Reports:
 
 
 def make_event(arrival: Arrival, kind: EventKind, value: str, at_ns: int, *, dated: bool) -> Event:
-    event_id = _event_id(arrival.message, f"{kind} {value if kind == 'cpe_boot' else ''}", dated)
+    # Of these a message may tell more than one.
+    event_id = _event_id(arrival.message, f"{kind} {value if kind in ('cpe_boot', 'group_assigned') else ''}", dated)
     return Event(at_ns, arrival.line_id, kind, value, SOURCE, event_id=event_id)
 
 

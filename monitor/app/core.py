@@ -52,7 +52,6 @@ class Core:
     """
 
     engine: Engine
-    inventory: Inventory
     bindings: Bindings
     intake: Intake
     journal: Journal
@@ -68,6 +67,7 @@ class Core:
     hooks: Hooks = field(default_factory=Hooks)
 
     def __post_init__(self) -> None:
+        self.inventory: Inventory = self.engine.inventory  # with the groups that it learns
         self.view: EngineView = self.engine.view()
         self.stepped_ns = 0
         self._seq = 0
@@ -209,7 +209,7 @@ class Core:
         """Go over to another inventory. The snapshot right after keeps the journal's tail from mixing the two."""
         self.bindings = self.bindings.carried(newer)
         self.engine.reload(newer)
-        self.inventory, self.inventory_mark = newer, mark
+        self.inventory, self.inventory_mark = self.engine.inventory, mark
         self.view = self.engine.view()
         self.save_snapshot()
         self.hooks.reloaded()

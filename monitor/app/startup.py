@@ -89,7 +89,6 @@ def _core(
     folder = Path(settings.store.folder)
     return Core(
         engine=_engine(settings, inventory),
-        inventory=inventory,
         bindings=Bindings(inventory, AddressRules(settings.inventory.allowed_prefixes)),
         intake=Intake(metrics),
         journal=Journal(folder / "journal"),
@@ -140,9 +139,10 @@ def _resume(core: Core, settings: Settings, saved: _Saved, inventory: Inventory,
             log.warning("the inventory changed and the copy of the old one is gone: starting without the old state")
             return 0
         older = kept
-    core.inventory, core.inventory_mark = older, saved.mark
+    core.inventory_mark = saved.mark
     names = tuple(resolver.name for resolver in settings.dns.resolvers)
     core.engine = Engine.restore(older, settings.correlation, saved.part("engine"), settings.icmp.references, names)
+    core.inventory = core.engine.inventory
     core.bindings = Bindings.restore(older, saved.part("bindings"), AddressRules(settings.inventory.allowed_prefixes))
     steps = core.recover(saved.seq)
     if older is not inventory:

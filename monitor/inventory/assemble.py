@@ -10,11 +10,12 @@ import numpy as np
 
 from monitor.inventory.columns import STEP, CategoryColumn, StringColumn
 from monitor.inventory.elements_file import ElementDetail
+from monitor.inventory.groups import Groups, build_groups
 from monitor.inventory.inventory import Inventory
 from monitor.inventory.keys import PhoneRule
 from monitor.inventory.rows import NUMBERS, REPEATED, UNIQUE, Columns
 from monitor.inventory.settings import InventorySettings
-from monitor.inventory.topology import Elements, Groups, build_elements, build_groups, order_paths
+from monitor.inventory.topology import Elements, build_elements, order_paths
 from monitor.records.rounds import I32
 
 

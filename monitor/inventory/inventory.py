@@ -6,7 +6,7 @@ only; after a reload `remap` tells where each line went.
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.inventory.columns import STEP, CategoryColumn, KeyIndex, StringColumn
+from monitor.inventory.groups import Groups
 from monitor.inventory.keys import GERMANY, PhoneRule, street_key, street_readings, words_of
-from monitor.inventory.topology import Elements, Groups
+from monitor.inventory.topology import Elements
 from monitor.records.rounds import I32
 
 
@@ -161,7 +162,7 @@ class Inventory:
             line_id=text["line_id"],
             index=index,
             path=self.elements.paths[self.leaf[index]],
-            groups=tuple(self.groups.scope_name(int(g)) for g in self.groups.groups_of(index)),
+            groups=self.groups.names_of(index),
             address=format4(int(self.address4[index])),
             address6=format6(int(self.address6[index, 0]), int(self.address6[index, 1])),
             lat=number(self.lat),
@@ -179,6 +180,10 @@ class Inventory:
             high = min(low + STEP, len(self))
             result[low:high] = newer.indices_of(self.line_ids.span(low, high))
         return result
+
+    def with_groups(self, groups: Groups) -> "Inventory":
+        """The same lines with groups of their own, so that who learns memberships does not change another's."""
+        return replace(self, groups=groups)
 
     @cached_property
     def active(self) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The tree of elements and the groups that cross it, as arrays.
+"""The tree of elements, as arrays.
 
 Lines are ordered by path, so the lines under an element are one slice: `lo[e]:hi[e]`. Sums over elements are
 differences of one cumulative sum; no per-element lists are kept.
@@ -70,52 +70,6 @@ class Elements:
         return replace(self, kinds=tuple(kinds))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Groups:
-    """g groups that cross the tree, ordered by kind and name; a line may be in many.
-
-    `kinds`, `names` per group; lines of group k: `lines[lines_ptr[k]:lines_ptr[k + 1]]` (ascending int32);
-    groups of line i: `groups[groups_ptr[i]:groups_ptr[i + 1]]`.
-    """
-
-    kinds: tuple[str, ...]
-    names: tuple[str, ...]
-    lines: I32
-    lines_ptr: npt.NDArray[np.int64]
-    groups: I32
-    groups_ptr: npt.NDArray[np.int64]
-    _index: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._index.update({f"{k}:{n}": i for i, (k, n) in enumerate(zip(self.kinds, self.names, strict=True))})
-
-    def __len__(self) -> int:
-        return len(self.kinds)
-
-    def index_of(self, name: str) -> int | None:
-        """`name` as in a scope: KIND:NAME."""
-        return self._index.get(name)
-
-    def scope_name(self, group: int) -> str:
-        return f"{self.kinds[group]}:{self.names[group]}"
-
-    def lines_of(self, group: int) -> I32:
-        return self.lines[self.lines_ptr[group] : self.lines_ptr[group + 1]]
-
-    def groups_of(self, line: int) -> I32:
-        return self.groups[self.groups_ptr[line] : self.groups_ptr[line + 1]]
-
-    def size(self) -> npt.NDArray[np.int64]:
-        return np.diff(self.lines_ptr)
-
-    def sum(self, per_line: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
-        """Sum of a per-line integer or boolean array [n] over each group, int64 [g]."""
-        total = np.zeros(len(self.lines) + 1, np.int64)
-        np.cumsum(per_line[self.lines], out=total[1:])
-        result: npt.NDArray[np.int64] = total[self.lines_ptr[1:]] - total[self.lines_ptr[:-1]]
-        return result
-
-
 def order_paths(paths: Iterable[str]) -> list[str]:
     """Every path and every prefix of one, depth-first, siblings by name."""
     seen: set[tuple[str, ...]] = set()
@@ -172,32 +126,3 @@ def build_elements(paths: Sequence[str], leaf_of_line: I32, details: Mapping[str
         lat=lat,
         lon=lon,
     )
-
-
-def build_groups(members: Mapping[str, Sequence[I32]], lines: int) -> Groups:
-    """Groups from the lines of each KIND:NAME, in parts that may overlap; `lines` is how many lines there are."""
-    names = sorted(members, key=lambda name: name.partition(":")[::2])
-    rows = [_union(members[name]) for name in names]
-    sizes = np.array([len(r) for r in rows], np.int64)
-    lines_ptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    line = np.concatenate([np.zeros(0, np.int32), *rows])
-    del rows
-    order = np.argsort(line, kind="stable")
-    group = np.repeat(np.arange(len(names), dtype=np.int32), sizes)[order]
-    del order
-    groups_ptr = np.zeros(lines + 1, np.int64)
-    np.cumsum(np.bincount(line, minlength=lines), out=groups_ptr[1:])
-    split = [name.partition(":") for name in names]
-    return Groups(
-        kinds=tuple(s[0] for s in split),
-        names=tuple(s[2] for s in split),
-        lines=line,
-        lines_ptr=lines_ptr,
-        groups=group,
-        groups_ptr=groups_ptr,
-    )
-
-
-def _union(parts: Sequence[I32]) -> I32:
-    """Ascending rows that are in any of the parts, each of which is ascending."""
-    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))

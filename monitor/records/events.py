@@ -35,6 +35,7 @@ EventKind = Literal[
     "etr",
     "resolve",
     "firmware_changed",
+    "group_assigned",
 ]
 EVENT_KINDS: frozenset[str] = frozenset(get_args(EventKind))
 SubjectKind = Literal["line", "element", "group", "source", "incident"]

@@ -52,7 +52,7 @@ def routes(api: Api) -> APIRouter:
                 "baseline_ms": present.number(view.baseline_ms[row]),
                 "loss_ratio": present.number(view.loss_ratio[row]),
                 "flaps_24h": int(view.flaps_24h[row]),
-                "groups": [inventory.groups.scope_name(int(g)) for g in inventory.groups.groups_of(row)],
+                "groups": list(inventory.groups.names_of(row)),
                 "verdict": present.verdict(verdict, services.zone),
                 "incident": present.brief(incident) if incident else None,
                 "recent_incidents": [present.brief(i) for i in recent],
