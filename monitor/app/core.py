@@ -207,8 +207,8 @@ class Core:
 
     def reload(self, newer: Inventory, mark: str) -> None:
         """Go over to another inventory. The snapshot right after keeps the journal's tail from mixing the two."""
-        self.bindings = self.bindings.carried(newer)
         self.engine.reload(newer)
+        self.bindings = self.bindings.carried(self.engine.inventory)
         self.inventory, self.inventory_mark = self.engine.inventory, mark
         self.view = self.engine.view()
         self.save_snapshot()

@@ -87,9 +87,10 @@ def _core(
     samples: SampleStore,
 ) -> Core:
     folder = Path(settings.store.folder)
+    engine = _engine(settings, inventory)
     return Core(
-        engine=_engine(settings, inventory),
-        bindings=Bindings(inventory, AddressRules(settings.inventory.allowed_prefixes)),
+        engine=engine,
+        bindings=Bindings(engine.inventory, AddressRules(settings.inventory.allowed_prefixes)),
         intake=Intake(metrics),
         journal=Journal(folder / "journal"),
         state=state,
@@ -143,7 +144,9 @@ def _resume(core: Core, settings: Settings, saved: _Saved, inventory: Inventory,
     names = tuple(resolver.name for resolver in settings.dns.resolvers)
     core.engine = Engine.restore(older, settings.correlation, saved.part("engine"), settings.icmp.references, names)
     core.inventory = core.engine.inventory
-    core.bindings = Bindings.restore(older, saved.part("bindings"), AddressRules(settings.inventory.allowed_prefixes))
+    core.bindings = Bindings.restore(
+        core.inventory, saved.part("bindings"), AddressRules(settings.inventory.allowed_prefixes)
+    )
     steps = core.recover(saved.seq)
     if older is not inventory:
         core.reload(inventory, mark)

@@ -20,13 +20,15 @@ Dialect = Literal["json", "bulk", "usp"]
 
 class Router(msgspec.Struct, frozen=True):
     """`technology`: gpon has optical power, dsl has noise margin and error counters. `endpoint`: of a USP agent; `v5`:
-    it speaks MQTT 5, else 3.1.1 (the other dialects always do)."""
+    it speaks MQTT 5, else 3.1.1 (the other dialects always do). `model`, `firmware`: what it says it is."""
 
     serial: str
     technology: str = "gpon"
     dialect: Dialect = "json"
     endpoint: str = ""
     v5: bool = True
+    model: str = "SimRouter"
+    firmware: str = "1.2.3"
 
 
 class Fleet:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from monitor.lab.usp.agent import Agent
 
 
+DARK_DBM = -40.0  # what a receiver shows without light
+
+
 class Simulated:
     """Times are of the steady clock, in seconds."""
 
@@ -31,7 +34,8 @@ class Simulated:
         self.login = True
         self.fading = 0.0  # dB a minute
         self.faded_since = 0.0
-        self.firmware = "1.2.3"
+        self.model = router.model
+        self.firmware = router.firmware
         self.boot_to_tell = False
         self.boot = ("LocalReboot", "", False)  # cause, command key, firmware updated
         self.booted = time.monotonic() - chance.uniform(3600, 40 * 86400)
@@ -53,14 +57,19 @@ class Simulated:
         self.crc += chance.randrange(200, 900) if self.disturbed else int(chance.random() < 0.2)
         self.fec += chance.randrange(900, 4000) if self.disturbed else chance.randrange(0, 5)
 
-    def report(self, chance: random.Random) -> dict[str, float | int]:
+    def report(self, chance: random.Random) -> dict[str, float | int | str]:
         """What it measures now; keys carry their units."""
         now = time.monotonic()
         self.count_errors(chance)
         signal = self.level(chance)
-        optical = {"rx_power_dbm": signal, "tx_power_dbm": round(2.2 + chance.gauss(0, 0.05), 2)}
-        copper = {"snr_db": signal, "fec_errors": self.fec}
+        optical = {
+            "rx_power_dbm": signal if self.light else DARK_DBM,
+            "tx_power_dbm": round(2.2 + chance.gauss(0, 0.05), 2),
+        }
+        copper = {"snr_db": signal if self.light else 0.0, "fec_errors": self.fec}
         return {
+            "model": self.model,
+            "firmware": self.firmware,
             **(optical if self.fibre else copper),
             "crc_errors": self.crc,
             "uptime_s": int(now - self.booted),
@@ -78,7 +87,7 @@ class Simulated:
         found = {
             info + "Manufacturer": "Example",
             info + "ManufacturerOUI": "02FA17",
-            info + "ModelName": "SimRouter",
+            info + "ModelName": self.model,
             info + "SerialNumber": self.serial,
             info + "SoftwareVersion": self.firmware,
             info + "UpTime": str(int(time.monotonic() - self.booted)),
@@ -97,7 +106,9 @@ class Simulated:
             ani = "Device.XPON.ONU.1.ANI.1."
             found |= {
                 "Device.Optical.Interface.1.Status": "Up" if self.light else "Down",
-                "Device.Optical.Interface.1.OpticalSignalLevel": str(round(signal * 1000) if self.light else -40_000),
+                "Device.Optical.Interface.1.OpticalSignalLevel": str(
+                    round(1000 * (signal if self.light else DARK_DBM))
+                ),
                 "Device.Optical.Interface.1.TransmitOpticalLevel": str(round(2200 + chance.gauss(0, 50))),
                 ani + "TC.Alarms.LOS": str(not self.light).lower(),
                 ani + "Transceiver.1.Temperature": "46",
@@ -106,7 +117,7 @@ class Simulated:
         line = "Device.DSL.Line.1."
         return found | {
             line + "LinkStatus": "Up" if self.light else "NoSignal",
-            line + "DownstreamNoiseMargin": str(round(signal * 10)),
+            line + "DownstreamNoiseMargin": str(round(signal * 10) if self.light else 0),
             line + "DownstreamAttenuation": "186",
             "Device.DSL.Channel.1.DownstreamCurrRate": "98000",
             "Device.DSL.Channel.1.UpstreamCurrRate": "36000",

@@ -138,6 +138,8 @@ class FleetSide:
 
     def _changed(self, router: Simulated, event: str, why: dict[str, str]) -> None:
         """Each dialect has its own way to say it: an event, the next report, a changed value."""
+        if router.hanging:
+            return
         if router.dialect == "usp":
             self._usp.poll(router)
         elif router.dialect == "bulk":
@@ -207,7 +209,7 @@ class FleetSide:
         session.publish(f"{self._prefix}/{router.serial}/availability", b"online", retain=True, sure=True)
         if router.boot_to_tell:
             router.boot_to_tell = False
-            self._event(router, "boot")
+            self._event(router, "boot", cause=router.boot[0])
         # The first report soon, all further ones spread over the period.
         self._later(router, session, self._random.uniform(0, min(self._period_s, 5.0)))
 
@@ -241,10 +243,10 @@ class FleetSide:
     def _parameters(self, router: Simulated) -> list[tuple[str, str]]:
         return list(router.parameters(self._random).items())
 
-    def _event(self, router: Simulated, event: str) -> None:
+    def _event(self, router: Simulated, event: str, **more: str) -> None:
         if router.dialect == "usp":
             return  # it has other ways to tell of a boot, and none to gasp
-        self._publish(router, "event", {"event": event}, sure=True)
+        self._publish(router, "event", {"event": event, **more}, sure=True)
 
     def _publish(self, router: Simulated, what: str, content: dict[str, Any], sure: bool = False) -> None:
         if router.session is not None:

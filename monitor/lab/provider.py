@@ -20,7 +20,7 @@ from monitor.lab import network
 from monitor.lab.access import AccessNetwork
 from monitor.lab.faults import Fault, FaultMaker
 from monitor.lab.fleet import Fleet, Router
-from monitor.lab.isp import Isp, make_isp
+from monitor.lab.isp import MODELS, Isp, make_isp
 from monitor.lab.isp_files import RESOLVERS, write_elements, write_inventory
 from monitor.lab.network import Network
 from monitor.lab.process import LabError
@@ -191,6 +191,9 @@ class VirtualProvider:
     def _router(self, line: int, usp: bool, bulk: bool) -> Router:
         """A tenth of those that are well speak USP, most of them over MQTT 5; a third of the others BulkData."""
         serial, technology = self.isp.serial(line), "gpon" if self.isp.gpon[line] else "dsl"
+        model, _, versions, _ = MODELS[self.isp.model[line]]
+        version = versions[self.isp.firmware[line]]
         if usp:
-            return Router(serial, technology, "usp", f"os::02FA17-{serial}", v5=line % 4 != 0)
-        return Router(serial, technology, "bulk" if bulk else "json")
+            endpoint = f"os::02FA17-{serial}"
+            return Router(serial, technology, "usp", endpoint, line % 4 != 0, model, version)
+        return Router(serial, technology, "bulk" if bulk else "json", model=model, firmware=version)
