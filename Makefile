@@ -108,5 +108,11 @@ bench-api: setup
 bench-alerts: setup
 	$(ENV)/python -m benchmarks.alerts.storm $(ARGS)
 
+# PELT (ruptures) is a peer here and nowhere else.
+bench-anomalies: setup
+	$(UV) sync --frozen --quiet --group bench --python $(PYTHON)
+	$(ENV)/python -m benchmarks.anomalies.run $(ARGS)
+	$(ENV)/python -m benchmarks.anomalies.network
+
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis artifacts

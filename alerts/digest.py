@@ -1,10 +1,11 @@
 """Slow and unstable lines, ranked, once a day for each team: nobody is paged for them.
 
 `Ranking` is all the digest needs to know; `FlagRanking` makes one of the flags in the store: by how long a line was
-conspicuous within the window, then by how bad it was. Lines under a segment that is slow as a whole are that segment's.
+conspicuous within the window, then by how bad. With a list of the lines most likely to call, segments come first, then
+the lines of that list in its order, then the rest. Lines under a segment that is slow as a whole are that segment's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -41,9 +42,17 @@ class Ranking(Protocol):
 
 
 class FlagRanking:
-    def __init__(self, store: StateStore, inventory: Callable[[], Inventory]) -> None:
+    """`places`: line_id -> place on the list of lines most likely to call, 1 is first; empty: there is none."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        inventory: Callable[[], Inventory],
+        places: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
         self._store = store
         self._inventory = inventory
+        self._places = places
 
     def worst_first(self, since_ns: int, now_ns: int) -> list[RankedLine]:
         inventory = self._inventory()
@@ -66,7 +75,11 @@ class FlagRanking:
             ongoing = any(flag.ended_ns is None for flag in flags)
             spent_s = min(spent_s, (now_ns - since_ns) / NS)
             ranked.append(RankedLine(subject, path, worst.kind, worst.value, worst.unit, spent_s, ongoing))
-        return sorted(ranked, key=lambda r: (-r.conspicuous_s, -r.value, r.subject))
+        ranked.sort(key=lambda r: (-r.conspicuous_s, -r.value, r.subject))
+        if places := self._places():
+            last = len(places) + 1
+            ranked.sort(key=lambda r: 0 if r.subject.startswith("element:") else places.get(r.subject, last))
+        return ranked
 
 
 def for_teams(ranked: Sequence[RankedLine], teams: Sequence[TeamSettings]) -> dict[str, list[RankedLine]]:

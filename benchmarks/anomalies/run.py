@@ -20,7 +20,7 @@ from benchmarks.anomalies.traces import Trace, artificial, disturbed, realistic
 from correlation.baselines.likelihood import Rule
 from correlation.baselines.regimes import Regimes
 
-TRACES = Path("/work/shared/data/rtt_artificial")
+NAME = Path("data/rtt_artificial")
 THRESHOLDS = (9.0, 11.0, 13.0)
 FOLDS = 5
 Found = list[tuple[int, int]]
@@ -66,9 +66,16 @@ def line(name: str, s: Score) -> None:
     print(f"| {name} | {s.precision:.3f} | {s.recall:.3f} | {s.f():.3f} | {s.f(2):.3f} |", flush=True)
 
 
+def beside() -> Path:
+    """`data/rtt_artificial` in this folder, or in one called `shared` beside it or above."""
+    here = Path.cwd()
+    places = [here / NAME, *(folder / "shared" / NAME for folder in (here, *here.parents))]
+    return next((place for place in places if place.is_dir()), NAME)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--traces", type=Path, default=TRACES)
+    parser.add_argument("--traces", type=Path, default=beside(), help="default: data/rtt_artificial here or beside")
     parser.add_argument("--realistic", type=int, default=20)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--quick", action="store_true", help="ours with the default threshold alone")

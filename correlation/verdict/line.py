@@ -17,6 +17,7 @@ from correlation.verdict.finding import (
     seen,
     since,
 )
+from correlation.verdict.flags import flag_words
 from monitor.records import (
     Coded,
     Confidence,
@@ -36,7 +37,6 @@ LOSS_RATIO = 0.05
 BOOTS = 3  # restarts in 24 h that nobody does by hand
 SLOW_FACTOR, SLOW_MS = 1.5, 5.0  # a median above 1.5 x baseline + 5 ms is felt
 UNMANAGED_S = 600.0  # offline towards the broker for so long while the line answers
-REASONS = frozenset({"rtt_above_baseline", "loss", "flaps", "jitter", "rx_power_falling", "ipv4_lost", "ipv6_lost"})
 OPEN = (IncidentStatus.OPEN, IncidentStatus.RECOVERING, IncidentStatus.SUSPECTED)
 
 
@@ -208,12 +208,8 @@ def _slow(f: LineFacts) -> bool:
 
 
 def _flag_evidence(f: LineFacts, flag: Flag) -> Evidence:
-    subject = flag.subject.removeprefix("element:")
-    if flag.reason == "loss":
-        return seen(f, "seen.flag.loss", flag.detected_ns, ENGINE, subject=subject, value_ratio=float(flag.value))
-    code = f"seen.flag.{flag.reason}" if flag.reason in REASONS else "seen.flag.other"
-    value, unit, reason = float(flag.value), flag.unit, flag.reason
-    return seen(f, code, flag.detected_ns, ENGINE, subject=subject, value=value, unit=unit, reason=reason)
+    words = flag_words(flag.subject, flag.reason, float(flag.value), flag.unit)
+    return seen(f, words.code, flag.detected_ns, ENGINE, **words.params)
 
 
 def cpe_fault(f: LineFacts) -> Finding | None:

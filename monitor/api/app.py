@@ -20,6 +20,7 @@ from monitor.api.routes import (
     incidents,
     lines,
     lookup,
+    ranking,
     rounds,
     session,
     silences,
@@ -65,7 +66,20 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.api = api
     problems.install(app)
-    for module in (lookup, lines, telemetry, incidents, calls, events, rounds, silences, admin, access, session):
+    for module in (
+        lookup,
+        lines,
+        telemetry,
+        incidents,
+        calls,
+        events,
+        rounds,
+        silences,
+        admin,
+        ranking,
+        access,
+        session,
+    ):
         app.include_router(module.routes(api))
     app.include_router(system.routes(api, app))
     if services.slack is not None:

@@ -46,6 +46,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "rounds": frozenset({"probe", "admin"}),
     # How a line is used shows when people are at home: not for everybody at the desk.
     "flags": frozenset({"lead", "noc", "admin"}),
+    "ranking": frozenset({"lead", "noc", "admin"}),
     "personal": frozenset({"lead", "admin"}),
     "history.long": frozenset({"noc", "admin"}),
     "audit": frozenset({"admin"}),

@@ -35,17 +35,17 @@ def lookup(
 ) -> int:
     """The verdict for the line that `key` names. Several matches print the candidates and give 2."""
     try:
-        with _client(url, api_key) as client:
-            answer = _answer(client.post("/api/v1/lookup", json={"key": key}))
+        with client_for(url, api_key) as client:
+            answer = answer_of(client.post("/api/v1/lookup", json={"key": key}))
     except (ClientProblem, httpx.HTTPError) as problem:
-        return _failed(problem, url, err)
+        return failed(problem, url, err)
     if as_json:
         out.write(json.dumps(answer, ensure_ascii=False) + "\n")
     else:
         for line in _verdict(answer, language):
             out.write(line + "\n")
     if not answer["matches"]:
-        err.write(_clean(f"nothing is known by {key!r}: give a line id, customer id, phone, address or IP") + "\n")
+        err.write(clean(f"nothing is known by {key!r}: give a line id, customer id, phone, address or IP") + "\n")
     return 0 if answer["line"] else 2
 
 
@@ -62,7 +62,7 @@ def incidents(
     """Open incidents; with `follow` every change as it comes, until `stop()` or Ctrl-C; a server that has gone is
     asked again and again."""
     try:
-        with _client(url, api_key) as client:
+        with client_for(url, api_key) as client:
             shown: dict[str, int] = {}
             _print_list(client, out, as_json, language, shown)
             while follow and not stop():
@@ -78,13 +78,13 @@ def incidents(
                     err.write(f"{url}: {_what(problem)}; trying again\n")
                     time.sleep(AGAIN_S)
     except (ClientProblem, httpx.HTTPError) as problem:
-        return _failed(problem, url, err)
+        return failed(problem, url, err)
     except KeyboardInterrupt:
         return 0
     return 0
 
 
-def _client(url: str, api_key: str) -> httpx.Client:
+def client_for(url: str, api_key: str) -> httpx.Client:
     if not api_key:
         raise ClientProblem("no key: set FAULTLINE_KEY (an administrator makes one with `faultline key create`)", 2)
     if not url.startswith(("http://", "https://")):
@@ -96,7 +96,7 @@ def _client(url: str, api_key: str) -> httpx.Client:
     return httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=TIMEOUT_S, trust_env=False)
 
 
-def _answer(response: httpx.Response) -> dict[str, Any]:
+def answer_of(response: httpx.Response) -> dict[str, Any]:
     try:
         body: dict[str, Any] = response.json()
     except ValueError:
@@ -107,7 +107,7 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
     raise ClientProblem(str(detail), 2 if response.status_code == 422 else 1)
 
 
-def _failed(problem: Exception, url: str, err: TextIO) -> int:
+def failed(problem: Exception, url: str, err: TextIO) -> int:
     err.write(f"{url}: {_what(problem)}\n" if isinstance(problem, httpx.HTTPError) else f"{problem}\n")
     return problem.code if isinstance(problem, ClientProblem) else 1
 
@@ -124,28 +124,28 @@ def _verdict(answer: dict[str, Any], language: str) -> Iterator[str]:
     assert language in LANGUAGES
     since, scope, fixed, say, steps, dont, evidence, also, _, promised = LABELS[language]
     verdict, line = answer["verdict"], answer["line"]
-    yield _clean(f"{verdict['title'][language]}  ({verdict['confidence_text'][language]})")
+    yield clean(f"{verdict['title'][language]}  ({verdict['confidence_text'][language]})")
     if line:
-        yield _clean(f"  {line['line_id']}  {line['path']}  {line['name']}")
+        yield clean(f"  {line['line_id']}  {line['path']}  {line['name']}")
     if verdict["since"]:
-        yield f"  {since}: {_local(verdict['since'])}"
+        yield f"  {since}: {local(verdict['since'])}"
     if verdict["scope"]:
         incident = answer["incident"]
         counts = f", {incident['lines_down']}/{incident['lines_at_risk']}" if incident else ""
-        yield _clean(f"  {scope}: {verdict['scope']['text'][language]}{counts}  {verdict['incident_id']}")
+        yield clean(f"  {scope}: {verdict['scope']['text'][language]}{counts}  {verdict['incident_id']}")
     if verdict["etr"]:
-        yield f"  {fixed}: {_local(verdict['etr']['at'])}{f' ({promised})' if verdict['etr']['promised'] else ''}"
-    yield _clean(f"  {say}: {verdict['say'][language]}")
+        yield f"  {fixed}: {local(verdict['etr']['at'])}{f' ({promised})' if verdict['etr']['promised'] else ''}"
+    yield clean(f"  {say}: {verdict['say'][language]}")
     for title, items in ((steps, verdict["steps"]), (dont, verdict["do_not"])):
         for n, item in enumerate(items):
-            yield _clean(f"  {title + ':' if n == 0 else ' ' * len(title) + ' '} {n + 1}. {item['text'][language]}")
+            yield clean(f"  {title + ':' if n == 0 else ' ' * len(title) + ' '} {n + 1}. {item['text'][language]}")
     for n, item in enumerate(verdict["evidence"]):
         title = f"{evidence}:" if n == 0 else " " * (len(evidence) + 1)
-        yield _clean(f"  {title} {item['text'][language]} ({duration(item['age_s'], language)}, {item['source']})")
+        yield clean(f"  {title} {item['text'][language]} ({duration(item['age_s'], language)}, {item['source']})")
     if verdict["also_seen"]:
-        yield _clean(f"  {also}: " + ", ".join(a["text"][language] for a in verdict["also_seen"]))
+        yield clean(f"  {also}: " + ", ".join(a["text"][language] for a in verdict["also_seen"]))
     for one in answer["candidates"]:
-        yield _clean(f"  {one['line_id']}  {one['name_hint']}  {one['street_hint']}  {one['city']}")
+        yield clean(f"  {one['line_id']}  {one['name_hint']}  {one['street_hint']}  {one['city']}")
     if answer["matches"] > len(answer["candidates"]) > 0:
         yield f"  ... {answer['matches'] - len(answer['candidates'])} more"
 
@@ -155,7 +155,7 @@ def _print_list(
 ) -> None:
     cursor = ""
     while True:
-        page = _answer(client.get("/api/v1/incidents", params={"limit": 200, "cursor": cursor}))
+        page = answer_of(client.get("/api/v1/incidents", params={"limit": 200, "cursor": cursor}))
         for incident in page["items"]:
             _print_changed(incident, out, as_json, language, shown)
         cursor = page["cursor"]
@@ -175,11 +175,11 @@ def _print_changed(incident: dict[str, Any], out: TextIO, as_json: bool, languag
         out.write(json.dumps(incident, ensure_ascii=False) + "\n")
     else:
         counts = f"{incident['lines_down']}/{incident['lines_at_risk']}"
-        start = _local(incident["started_at"])
+        start = local(incident["started_at"])
         text = (
             f"{start}  {incident['status']:<10} {counts:>11}  {incident['title'][language]}  {incident['incident_id']}"
         )
-        out.write(_clean(text) + "\n")
+        out.write(clean(text) + "\n")
     out.flush()
 
 
@@ -188,7 +188,7 @@ def _events(client: httpx.Client) -> Iterator[tuple[str, dict[str, Any]]]:
     with client.stream("GET", "/api/v1/stream", timeout=httpx.Timeout(TIMEOUT_S, read=60)) as response:
         if not response.is_success:
             response.read()
-            _answer(response)
+            answer_of(response)
         name = ""
         for line in response.iter_lines():
             if line.startswith("event: "):
@@ -197,11 +197,11 @@ def _events(client: httpx.Client) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, json.loads(line[6:])
 
 
-def _local(text: str) -> str:
+def local(text: str) -> str:
     """The time as this terminal's user reads it."""
     return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without control characters: names come from outside, and a terminal obeys them."""
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -3,15 +3,21 @@
 import math
 from datetime import tzinfo
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from correlation.verdict.flags import flag_words
 from monitor.api.reach import Reach
 from monitor.clock import rfc3339
-from monitor.desk import Candidate, Report
+from monitor.desk import Candidate, LikelyCaller, Report
 from monitor.desk.masking import initials, masked_id, masked_phone, masked_street
 from monitor.inventory import Inventory
 from monitor.records import Coded, Etr, Flag, Incident, IncidentKind, Scope, ScopeKind, Verdict, VerdictCode
+from monitor.records.incidents import Param
 from monitor.words import TABLES, say
+
+if TYPE_CHECKING:
+    from correlation.ranking import Basis
+    from correlation.ranking.learned import Quality
 
 Shown = dict[str, Any]  # JSON, of the form that a model of the same name documents; nobody changes it
 Tone = Literal["good", "watch", "bad", "planned", "unknown"]
@@ -254,3 +260,65 @@ def call(r: Report) -> Shown:
         "incident_id": r.incident_id,
         "disposition": r.disposition,
     }
+
+
+def likely(one: LikelyCaller, inventory: Inventory, row: int, open_data: bool, zone: tzinfo) -> Shown:
+    """A line of the ranking. `open_data` False: name and street are masked."""
+    texts = inventory.texts
+    name, street = texts["name"][row], texts["street"][row]
+    flagged = flag_words(one.line_id, one.reason, one.value, one.unit) if one.kind else None
+    return {
+        "rank": one.rank,
+        "line_id": one.line_id,
+        "path": inventory.elements.paths[int(inventory.leaf[row])],
+        "score": one.score,
+        "chance": one.chance,
+        "kind": one.kind,
+        "reason": one.reason,
+        "value": one.value,
+        "unit": one.unit,
+        "text": explained(flagged, zone) if flagged is not None else None,
+        "started_at": time(one.started_ns),
+        "open": one.open,
+        "flags_month": one.flags_month,
+        "flagged_week_h": one.flagged_week_h,
+        "calls_month": one.calls_month,
+        "name": name if open_data else initials(name),
+        "street": street if open_data else masked_street(street),
+        "postcode": texts["postcode"][row],
+        "city": texts["city"][row],
+        "masked": not open_data,
+    }
+
+
+def basis(b: "Basis", zone: tzinfo) -> Shown:
+    """What a ranking rests on."""
+    from correlation.ranking import CALLS_NEEDED
+
+    params: dict[str, Param] = {"calls": b.calls, "needed": CALLS_NEEDED, "days": b.tested_days, "top": b.top}
+    params["base_ratio"] = b.base_ratio
+    for name, q in (("score_ratio", b.score), ("model_ratio", b.model)):
+        params[name] = q.precision_at_top if q is not None else 0.0
+    return {
+        "method": b.method,
+        "reason": b.reason,
+        "text": both(Coded(f"ranking.{b.reason}", params), zone),
+        "calls": b.calls,
+        "calls_needed": CALLS_NEEDED,
+        "trained_days": b.trained_days,
+        "tested_days": b.tested_days,
+        "tested_from": time(b.tested_from_ns),
+        "tested_until": time(b.tested_until_ns),
+        "top": b.top,
+        "base_ratio": round(b.base_ratio, 4),
+        "covered_ratio": round(b.covered_ratio, 4),
+        "score": _quality(b.score),
+        "model": _quality(b.model),
+    }
+
+
+def _quality(q: "Quality | None") -> Shown | None:
+    if q is None:
+        return None
+    names = ("average_precision", "precision_at_top", "lift_at_top")
+    return {name: number(getattr(q, name)) for name in names}

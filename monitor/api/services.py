@@ -12,6 +12,7 @@ from collectors.remote.hub import RemoteProbers
 from correlation.view import EngineView
 from monitor.api.settings import ApiSettings
 from monitor.clock import Clock
+from monitor.desk import CallList
 from monitor.inventory import Bindings, Inventory
 from monitor.metrics import Metrics
 from monitor.records import Event
@@ -35,6 +36,10 @@ def _no_news() -> None:
     return None
 
 
+def _no_list() -> CallList | None:
+    return None
+
+
 def _nothing(_: Sequence[int]) -> None:
     return None
 
@@ -51,7 +56,8 @@ class Services:
     `submit` returns once the event is in the journal, and raises monitor.bus.IntakeFull.
 
     `request_probe(rows)` asks for a live probe of inventory rows now and never blocks; `ready()` says whether the
-    engine runs; `zone` is where the people are, `source` the name of this daemon.
+    engine runs; `zone` is where the people are, `source` the name of this daemon. `ranking()`: today's list of the
+    lines most likely to call, None before the first.
     """
 
     view: Callable[[], EngineView]
@@ -73,3 +79,4 @@ class Services:
     slack: SlackButtons | None = None
     acknowledge_line: Callable[[str, str], bool] = _no_line
     alerts_changed: Callable[[], None] = _no_news
+    ranking: Callable[[], CallList | None] = _no_list

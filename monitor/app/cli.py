@@ -26,6 +26,7 @@ COMMANDS = {
     "key": "monitor.app.commands.key:key",
     "lookup": "monitor.app.commands.ask:lookup",
     "probe": "monitor.app.commands.probe:probe",
+    "ranking": "monitor.app.commands.ask:ranking",
     "replay": "monitor.app.commands.lab:replay",
     "restore": "monitor.app.commands.backup:restore",
     "run": "monitor.app.commands.run:run",

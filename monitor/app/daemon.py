@@ -17,6 +17,7 @@ import numpy as np
 
 from alerts.beside import Watch
 from alerts.chain import build_chain
+from alerts.digest import FlagRanking
 from alerts.sla import acknowledge
 from collectors.base import Collector, CollectorContext, Health, Prober
 from collectors.registry import COLLECTORS, build
@@ -32,6 +33,7 @@ from monitor.app.startup import start
 from monitor.app.status import write_round
 from monitor.app.tasks import supervise
 from monitor.clock import NS, Clock, SystemClock
+from monitor.desk import CallRanking
 from monitor.inventory import InputProblems, Inventory
 from monitor.inventory.slices import Slices
 from monitor.metrics import Metrics
@@ -91,7 +93,9 @@ class Daemon:
         self.probers = [collector for collector in self.collectors if isinstance(collector, Prober)]
         zone = ZoneInfo(settings.daemon.zone)
         outbox = Outbox(self.parts.state)
-        watch = Watch(alive=self._ready, view=lambda: core.view, inventory=lambda: core.inventory)
+        self.ranking = CallRanking(self.parts.state, clock, self.metrics, zone, settings.desk)
+        by_ranking = FlagRanking(self.parts.state, lambda: core.inventory, self.ranking.places)
+        watch = Watch(self._ready, lambda: core.view, lambda: core.inventory, by_ranking)
         self.chain = build_chain(settings.alerts, outbox, self.metrics, clock, zone, watch=watch)
         self.services = Services(
             view=lambda: core.view,
@@ -113,6 +117,7 @@ class Daemon:
             slack=_slack_buttons(settings),
             acknowledge_line=lambda incident_id, by: acknowledge(outbox, incident_id, by, clock.now_ns()),
             alerts_changed=self.chain.nudge,
+            ranking=lambda: self.ranking.newest,
         )
         self._stopping = asyncio.Event()
         self._failure: BaseException | None = None
@@ -144,6 +149,7 @@ class Daemon:
         self._thread.start()
         tasks = [self._supervised(collector.name, collector.run) for collector in self.collectors]
         tasks.append(self._supervised("alerts", self.chain.run))
+        tasks.append(self._supervised("ranking", self.ranking.run))
         if self.settings.api.enabled:
             tasks.append(self._supervised("api", self._serve))
         tasks.append(asyncio.create_task(self._watchdog(), name="watchdog"))

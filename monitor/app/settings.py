@@ -18,6 +18,7 @@ from collectors.icmp.settings import IcmpSettings
 from collectors.remote.settings import ProbersSettings
 from correlation.settings import CorrelationSettings
 from monitor.api.settings import ApiSettings
+from monitor.desk import DeskSettings
 from monitor.inventory import InputProblem, InputProblems, InventorySettings
 from monitor.store.settings import StoreSettings
 
@@ -58,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cpe: CpeSettings = CpeSettings()
     probers: ProbersSettings = ProbersSettings()
     correlation: CorrelationSettings = CorrelationSettings()
+    desk: DeskSettings = DeskSettings()
     alerts: AlertSettings = AlertSettings()
     api: ApiSettings = ApiSettings()
 

@@ -170,7 +170,7 @@ CSV_COLUMNS = (
 
 
 def as_csv(reports: Iterable[Report]) -> str:
-    """A table for a spreadsheet. Cells that a spreadsheet would run as a formula get an apostrophe in front."""
+    """A table for a spreadsheet: no cell of it is run as a formula."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(CSV_COLUMNS)
@@ -188,11 +188,12 @@ def as_csv(reports: Iterable[Report]) -> str:
             r.incident_id,
             r.disposition,
         )
-        writer.writerow([_harmless(cell) for cell in cells])
+        writer.writerow([harmless(cell) for cell in cells])
     return out.getvalue()
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
+    """A cell that a spreadsheet would run as a formula gets an apostrophe in front."""
     return "'" + cell if cell.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") and cell.strip() else cell
 
 

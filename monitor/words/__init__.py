@@ -12,6 +12,7 @@ from monitor.words.alerts import ALERTS
 from monitor.words.causes import CAUSES
 from monitor.words.desk import DESK
 from monitor.words.evidence import EVIDENCE
+from monitor.words.ranking import RANKING
 
 __all__ = ["LANGUAGES", "TABLES", "duration", "local_day_time", "local_time", "say", "say_all"]
 
@@ -21,6 +22,7 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {
     "causes": CAUSES,
     "desk": DESK,
     "evidence": EVIDENCE,
+    "ranking": RANKING,
 }
 _ALL: dict[str, tuple[str, str]] = {code: words for table in TABLES.values() for code, words in table.items()}
 

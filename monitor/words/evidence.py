@@ -117,6 +117,22 @@ EVIDENCE: dict[str, tuple[str, str]] = {
         "Auffällig an {subject}: Empfangspegel fällt, {value} {unit}.",
         "Noticed on {subject}: received power falling, {value} {unit}.",
     ),
+    "seen.flag.snr_falling": (
+        "Auffällig an {subject}: Signal-Rausch-Abstand fällt, {value} {unit}.",
+        "Noticed on {subject}: signal-to-noise ratio falling, {value} {unit}.",
+    ),
+    "seen.flag.line_errors": (
+        "Auffällig an {subject}: {value} Übertragungsfehler je Stunde.",
+        "Noticed on {subject}: {value} line errors an hour.",
+    ),
+    "seen.flag.retrains": (
+        "Auffällig an {subject}: {value} Neusynchronisierungen am Tag.",
+        "Noticed on {subject}: {value} retrains a day.",
+    ),
+    "seen.flag.restarts": (
+        "Auffällig an {subject}: {value} Neustarts des Routers am Tag.",
+        "Noticed on {subject}: {value} restarts of the router a day.",
+    ),
     "seen.flag.ipv4_lost": (
         "Auffällig an {subject}: über IPv4 nicht erreichbar, über IPv6 schon.",
         "Noticed on {subject}: it does not answer over IPv4, but does over IPv6.",

@@ -204,6 +204,25 @@ def test_the_ranking(desk: Desk, inventory: Inventory) -> None:
     assert len(text.facts) == 4
 
 
+def test_the_digest_follows_the_list(desk: Desk, inventory: Inventory) -> None:
+    """With a list of lines most likely to call: segments first, then its lines in its order, then the rest by time."""
+    desk.store.apply(
+        1,
+        [
+            flag("L1", FlagKind.SLOW, -9, None),
+            flag("L2", FlagKind.SLOW, -3, -1),
+            flag("L3", FlagKind.SLOW, -1, None),
+            flag("element:west/ex-9", FlagKind.SEGMENT_SLOW, -0.5, None),
+        ],
+    )
+    places = {"L9": 1, "L3": 2, "L2": 3}
+    ranked = FlagRanking(desk.store, lambda: inventory, lambda: places).worst_first(START_NS - 86400 * NS, START_NS)
+    assert [r.subject for r in ranked] == ["element:west/ex-9", "L3", "L2", "L1"]
+    places.clear()
+    ranked = FlagRanking(desk.store, lambda: inventory, lambda: places).worst_first(START_NS - 86400 * NS, START_NS)
+    assert [r.subject for r in ranked] == ["L1", "L2", "L3", "element:west/ex-9"]
+
+
 async def test_each_team_gets_its_digest_once_a_day(
     desk: Desk, inventory: Inventory, clock: ManualClock, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from correlation.view import EngineView
 from monitor.api import ApiSettings, Services, create_app, serve
 from monitor.bus import IntakeFull
 from monitor.clock import NS, ManualClock
+from monitor.desk import CallRanking
 from monitor.inventory import Bindings, Inventory
 from monitor.metrics import Metrics
 from monitor.records import Change, Event, Incident, ValueKind
@@ -74,6 +75,7 @@ class Provider:
         self.full = False
         self.ready = True
         self.on_probe: Callable[[Sequence[int]], None] = lambda rows: None
+        self.ranking = CallRanking(self.state, self.clock, self.metrics, ZoneInfo("Europe/Berlin"))
         self.services = Services(
             view=lambda: self.view,
             inventory=lambda: self.inventory,
@@ -89,6 +91,7 @@ class Provider:
             ready=lambda: self.ready,
             zone=ZoneInfo("Europe/Berlin"),
             version="0.1.0",
+            ranking=lambda: self.ranking.newest,
         )
         self.keys = keys
         self.url = ""

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from monitor.clock import NS
-from monitor.records import FlagKind, IncidentStatus, Scope, ScopeKind
+from monitor.records import Change, Flag, FlagKind, IncidentStatus, Scope, ScopeKind
 from tests.api.browsing import CHROMIUM, browser, page
 from tests.api.conftest import Provider
 from tests.desk.world import NOW, incident, promised
@@ -174,6 +174,47 @@ async def test_links_from_messages_and_dashboards(isp: Provider, chromium: Brows
         await shown.fill("#login-key", isp.keys["noc"])
         await shown.keyboard.press("Enter")
         await expect(shown.locator("#verdict .who-line")).to_contain_text("L001")
+
+
+async def test_the_field_list(isp: Provider, chromium: Browser) -> None:
+    """The list in order with why, bounded to an element, as a table to download; a line opens. An agent has no such
+    view, also not by its address."""
+    begin = NOW - 30 * 3600 * NS
+    flags = [Flag(line, FlagKind.UNSTABLE, "loss", 0.08, "ratio", begin - n * NS * 3600, begin) for n, line in
+             enumerate(("L001", "L002", "L019"))]  # fmt: skip
+    isp.state.apply(1, [Change(NOW, "flag_raised", flag=f) for f in flags])
+    async with page(chromium, isp.url, isp.keys["lead"]) as shown:
+        await shown.click("[data-view-link=ranking]")
+        await expect(shown.locator("#ranking-list")).to_contain_text("is being made")
+        await asyncio.to_thread(isp.ranking.make, NOW)
+        await shown.click("[data-view-link=ranking]")
+        await expect(shown.locator("#ranking-list tbody tr")).to_have_count(3)
+        first = shown.locator("#ranking-list tbody tr").first
+        await expect(first).to_contain_text("L019")
+        await expect(first).to_contain_text("unstable packet loss 8%.")
+        await expect(first).to_contain_text("Lindenweg 10, 10115 Berlin")
+        await expect(shown.locator("#ranking-basis")).to_contain_text("3 lines. By the score: 0 calls are recorded")
+        await shown.fill("#ranking-element", "north")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#ranking-list tbody tr")).to_have_count(2)
+        async with shown.expect_download() as download:
+            await shown.click("#ranking-csv")
+        saved = await (await download.value).path()
+        table = await asyncio.to_thread(saved.read_text, encoding="utf-8")
+        assert [row.split(",")[1] for row in table.splitlines()] == ["line_id", "L002", "L001"]
+        assert await axe(shown) == []
+        await shown.get_by_role("button", name="L002").click()
+        await expect(shown.locator("#verdict .who-line")).to_contain_text("L002")
+        assert mistakes(shown) == []
+    async with page(chromium, f"{isp.url}/#ranking", isp.keys["agent"], width=390, dark=True, language="de") as shown:
+        await expect(shown.locator("#key")).to_be_visible()
+        await expect(shown.locator("[data-view-link=ranking]")).to_be_hidden()
+        assert mistakes(shown) == []
+    async with page(chromium, f"{isp.url}/#ranking", isp.keys["noc"], width=390, dark=True, language="de") as shown:
+        await expect(shown.locator("#ranking-list tbody tr")).to_have_count(3)
+        await expect(shown.locator("#ranking-list")).not_to_contain_text("Lindenweg")
+        assert await axe(shown) == []
+        assert await shown.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 async def test_reports_are_found_and_exported(isp: Provider, chromium: Browser) -> None:

@@ -54,6 +54,7 @@ from monitor.api.models.lines import (
 )
 from monitor.api.models.lookup import CandidateOut, IncidentBrief, LineCard, Live, LookupIn, LookupOut, VerdictOut
 from monitor.api.models.probers import OrdersOut, RoundsOut
+from monitor.api.models.ranking import QualityOut, RankedOut, RankingBasis, RankingOut
 from monitor.api.models.work import (
     EventIn,
     EventsOut,
@@ -120,6 +121,10 @@ __all__ = [
     "PasswordIn",
     "ProbeOut",
     "ProblemBody",
+    "QualityOut",
+    "RankedOut",
+    "RankingBasis",
+    "RankingOut",
     "ResolveIn",
     "RoundsOut",
     "Said",

@@ -190,6 +190,8 @@ def _event(given: m.EventIn, who: Principal, reach: Reach, now_ns: int) -> Event
         raise _Refused("at", "lies in the future or more than a week back")
     # One system's numbers are not another's.
     event_id = f"{who.name}:{given.event_id}" if given.event_id else ""
+    if given.kind == "call" and not event_id:  # remembered all the same: who called is what the ranking learns from
+        event_id = f"{who.name}:call:{given.subject}:{at_ns}"
     return Event(at_ns, given.subject, cast(EventKind, given.kind), given.value, who.name, event_id=event_id)
 
 

@@ -2,11 +2,12 @@
 import { feed, listen, openIncident, renderIncidents } from "./incidents.js";
 import { look, renderAnswer } from "./lookup.js";
 import { renderNetwork, refreshNetwork } from "./network.js";
+import { renderRanking } from "./ranking.js";
 import { renderReports } from "./reports.js";
-import { call, hooks } from "./server.js";
+import { call, hooks, may } from "./server.js";
 import { $, age, now, root, span, state, t } from "./words.js";
 
-const VIEWS = { desk: renderAnswer, network: renderNetwork, reports: renderReports };
+const VIEWS = { desk: renderAnswer, network: renderNetwork, ranking: renderRanking, reports: renderReports };
 
 // -- logging in ----------------------------------------------------------------------------------------------------
 function show(view) {
@@ -22,7 +23,7 @@ function leave(message = "") {
   state.feed?.close();
   state.follow?.close();
   state.answer = null;
-  for (const id of ["answer", "network", "reports"]) $(id).replaceChildren();
+  for (const id of ["answer", "network", "ranking", "reports"]) $(id).replaceChildren();
   $("incident").close();
   $("account").close();
   $("login-error").textContent = message;
@@ -38,6 +39,7 @@ function enter(session) {
   $("who").textContent = `${session.name} · ${session.role}`;
   $("who").disabled = !session.account;
   $("login-error").hidden = true;
+  for (const link of document.querySelectorAll("[data-needs]")) link.hidden = !may(link.dataset.needs);
   show("desk");
   render();
   listen();
@@ -81,8 +83,10 @@ $("account-form").addEventListener("submit", async (event) => {
 });
 
 // -- views ---------------------------------------------------------------------------------------------------------
+const link = (view) => document.querySelector(`[data-view-link=${view}]`);
+
 function open(view, push = true) {
-  state.view = VIEWS[view] ? view : "desk";
+  state.view = VIEWS[view] && !(state.session && link(view).hidden) ? view : "desk";
   for (const name of Object.keys(VIEWS)) $(`view-${name}`).hidden = name !== state.view;
   for (const link of document.querySelectorAll("[data-view-link]")) {
     if (link.dataset.viewLink === state.view) link.setAttribute("aria-current", "page");

@@ -124,5 +124,5 @@ function flagList(items) {
 }
 
 export function table(heads, rows, name) {
-  return h("div.scroll", { tabindex: 0, role: "region", "aria-label": t(name) }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((head) => (head ? h("th", { scope: "col" }, t(head)) : h("td"))))), h("tbody", {}, rows)));
+  return h("div.scroll", { tabindex: 0, role: "region", "aria-label": `${t(name)}: ${t("table")}` }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((head) => (head ? h("th", { scope: "col" }, t(head)) : h("td"))))), h("tbody", {}, rows)));
 }

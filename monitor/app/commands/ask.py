@@ -1,7 +1,8 @@
-"""`faultline lookup` and `faultline incidents`: for those who live in a terminal."""
+"""`faultline lookup`, `faultline incidents` and `faultline ranking`: for those who live in a terminal."""
 
 import os
 import sys
+from typing import Literal
 
 import click
 
@@ -32,3 +33,20 @@ def incidents(url: str, as_json: bool, language: str, follow: bool) -> int:
     from monitor.api.client import incidents as run
 
     return run(url, os.environ.get("FAULTLINE_KEY", ""), sys.stdout, sys.stderr, follow, as_json, language)
+
+
+@click.command()
+@server_options
+@json_option
+@language_option
+@click.option("--element", default="", metavar="PATH", help="Only lines under this element.")
+@click.option("--limit", type=click.IntRange(1, 5000), default=50, show_default=True, help="So many lines at most.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV instead of text.")
+def ranking(url: str, as_json: bool, language: str, element: str, limit: int, as_csv: bool) -> int:
+    """The lines most likely to call within a week, most likely first (made once a day)."""
+    from monitor.api.client_ranking import ranking as run
+
+    if as_json and as_csv:
+        raise click.UsageError("give --json or --csv, not both")
+    how: Literal["text", "json", "csv"] = "json" if as_json else "csv" if as_csv else "text"
+    return run(url, os.environ.get("FAULTLINE_KEY", ""), sys.stdout, sys.stderr, element, limit, how, language)
