@@ -6,6 +6,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 NS = 1_000_000_000
@@ -72,8 +73,12 @@ class ManualClock:
 def rfc3339(at_ns: int) -> str:
     """UTC with milliseconds, as in every file and answer: 2026-11-23T08:15:30.250Z."""
     seconds, rest = divmod(at_ns, NS)
-    base = datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
-    return f"{base}.{rest // 1_000_000:03d}Z"
+    return f"{_second(seconds)}.{rest // 1_000_000:03d}Z"
+
+
+@lru_cache(4096)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def parse_time(text: str) -> int:

@@ -10,6 +10,7 @@ are printed as a Markdown table. CPU seconds are the server process's own.
 import argparse
 import asyncio
 import csv
+import gc
 import io
 import json
 import logging
@@ -82,7 +83,7 @@ def make_view(inventory: Inventory, now_ns: int) -> EngineView:
         since_ns=np.full(n, now_ns - 600 * NS, np.int64),
         probed_ns=probed,
         replied_ns=replied,
-        rtt_ms=np.full(n, 9, np.float32),
+        rtt_ms=rng.uniform(4, 30, n).astype(np.float32),
         baseline_ms=np.full(n, 9, np.float32),
         loss_ratio=np.zeros(n, np.float32),
         flaps_24h=np.zeros(n, np.uint16),
@@ -164,6 +165,8 @@ async def _server(lines: int, pipe: Connection) -> None:
         ]
         while len(urls) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+        gc.collect()
+        gc.freeze()  # as the daemon does once everything is loaded
         pipe.send((sorted(urls, key=lambda u: u.startswith("bare")), key, os.getpid()))
         while not pipe.poll():
             await asyncio.sleep(1)

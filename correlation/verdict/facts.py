@@ -1,6 +1,8 @@
 """What is known of one line and its neighbours at one moment: gathered once, then read by every rule."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
@@ -18,6 +20,31 @@ CALLS_WINDOW_S = 900.0
 GASP_SLACK_NS = 5 * NS  # clocks of router and prober differ a little
 SIGNS_AT_MOST = 1024  # lines whose single signs are read: bounds the time of one verdict
 LOGIN_MEMORY_S = 7200.0  # a router repeats its login at least that often
+
+
+T = TypeVar("T")
+
+
+class once(Generic[T]):  # noqa: N801  # a decorator
+    """A property that is computed at its first use; without the lock that functools takes for it."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "once[T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> "T | once[T]":
+        if instance is None:
+            return self
+        made: T = self._compute(instance)
+        instance.__dict__[self._name] = made
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +116,22 @@ class LineFacts:
 
     # -- this line -------------------------------------------------------------------------------------------------
 
-    @property
+    @once
     def measurable(self) -> bool:
         """It has an address of its own that may be probed, and it has answered at some time."""
         return self.observability is Observability.OBSERVABLE and not self.never_answered
 
-    @property
+    @once
     def never_answered(self) -> bool:
         """It is probed, but has not answered once: it filters the probes, or is not in use. Unknown, never down."""
         return self.state is LineState.UNKNOWN and self.replied_ns == 0 and self.probed_ns > 0
 
-    @property
+    @once
     def fresh(self) -> bool:
         """The newest probe of this line is not too old."""
         return self.probed_ns >= self.limit_ns and self.probed_ns > 0
 
-    @property
+    @once
     def blind_since_ns(self) -> int | None:
         """When a source went blind from which this line has not been seen since; None when it can be seen.
 
@@ -112,7 +139,7 @@ class LineFacts:
         doubts = [since for since in self.view.blind.values() if self.replied_ns <= since]
         return min(doubts) if doubts else None
 
-    @property
+    @once
     def stale(self) -> bool:
         """No statement is possible: the newest probe is too old, or its source cannot see. A line that is not probed
         at all is judged by the newest probe of any line."""
@@ -122,14 +149,14 @@ class LineFacts:
             return not self.fresh
         return self.newest_probe_ns < self.limit_ns
 
-    @property
+    @once
     def newest_probe_ns(self) -> int:
         """Of this line, or of any line when this one is not probed."""
         if self.observability is Observability.OBSERVABLE:
             return self.probed_ns
         return int(self.view.probed_ns.max(initial=0))
 
-    @property
+    @once
     def answers(self) -> bool:
         """Fresh evidence that the line answers."""
         return (
@@ -141,7 +168,7 @@ class LineFacts:
             and not self.los_active
         )
 
-    @property
+    @once
     def down(self) -> bool:
         """The engine holds it for down, its equipment reports no light, or it is probed and has been silent for longer
         than a few rounds."""
@@ -153,18 +180,18 @@ class LineFacts:
         """Down, or not to be seen: what an outage above it may have done."""
         return not self.answers
 
-    @property
+    @once
     def los_active(self) -> bool:
         return self.signs.los_ns > max(self.signs.los_cleared_ns, self.replied_ns)
 
-    @property
+    @once
     def gasped(self) -> bool:
         """Its last word was a dying gasp."""
         signs = self.signs
         last = max(self.replied_ns, signs.cpe_online_ns, signs.cpe_boot_ns, signs.login_accepted_ns)
         return signs.dying_gasp_ns > 0 and signs.dying_gasp_ns + GASP_SLACK_NS >= last and not self.answers
 
-    @property
+    @once
     def login_refused_ns(self) -> int:
         """When the newest login was refused or not answered; 0 when it was accepted, long ago, or the line works."""
         refused = max(self.signs.login_rejected_ns, self.signs.login_timeout_ns)

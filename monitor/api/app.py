@@ -11,6 +11,7 @@ from monitor.api import models as m
 from monitor.api import page, problems
 from monitor.api.auth import Gate
 from monitor.api.context import Api
+from monitor.api.direct import Shortcut
 from monitor.api.middleware import Wrapper
 from monitor.api.routes import (
     access,
@@ -86,6 +87,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(slack.routes(api, services.slack))
     page.install(app, services)
     settings = services.settings
+    app.add_middleware(Shortcut, direct=api.direct)
     app.add_middleware(Gate, authenticator=api.auth, metrics_open=settings.metrics_open)
     app.add_middleware(Wrapper, https=bool(settings.tls_cert_file) or settings.secure_cookie)
     _document_security(app)

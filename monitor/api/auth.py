@@ -96,12 +96,12 @@ class may:  # noqa: N801  # reads as a word in the routes: Depends(may("lookup")
         self.permission = permission
 
     async def __call__(self, request: Request) -> Principal:
-        return permitted(request, self.permission)
+        return permitted(request.scope, self.permission)
 
 
-def permitted(request: Request, permission: str) -> Principal:
+def permitted(scope: Scope, permission: str) -> Principal:
     """Who is asking. Raises Problem 401 or 403."""
-    who: Principal | None = request.scope.get("principal")
+    who: Principal | None = scope.get("principal")
     if who is None:
         raise Problem(401, "send an API key (Authorization: Bearer ...) or log in on the page")
     if not who.may(permission):
@@ -199,18 +199,17 @@ class Gate:
     async def _principal(self, scope: Scope, path: str, method: str) -> Principal | None:
         headers = Headers(scope=scope)
         login = path == "/api/v1/session" and method == "POST"
-        free = path in self._open or path.startswith("/static/") or login
-        client = str((scope.get("client") or ("?",))[0])
         if login:
             _same_site(headers)
             return None
-        scheme, _, text = headers.get("authorization", "").partition(" ")
-        if text and scheme.lower() == "bearer" and not free:
-            return await self._auth.key(text.strip(), client)
-        if (text := headers.get("x-api-key", "")) and not free:
-            return await self._auth.key(text, client)
-        if free:
+        if path in self._open or path.startswith("/static/"):
             return None
+        client = str((scope.get("client") or ("?",))[0])
+        scheme, _, text = headers.get("authorization", "").partition(" ")
+        if text and scheme.lower() == "bearer":
+            return await self._auth.key(text.strip(), client)
+        if text := headers.get("x-api-key", ""):
+            return await self._auth.key(text, client)
         token = _cookie(headers)
         if not token:
             raise Problem(401, "send an API key (Authorization: Bearer ...) or log in on the page")

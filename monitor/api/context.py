@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from monitor.api.audit import AuditLog
 from monitor.api.auth import Authenticator, Principal
+from monitor.api.direct import Endpoint
 from monitor.api.feed import Feed
 from monitor.api.live import LiveChecks
 from monitor.api.models import ProblemBody
@@ -25,7 +26,7 @@ from monitor.desk import Reports
 from monitor.records import Event
 
 log = logging.getLogger("faultline.api")
-_encode = msgspec.json.Encoder().encode
+encoded = msgspec.json.Encoder().encode
 
 
 class Api:
@@ -36,10 +37,11 @@ class Api:
         self.feed = Feed(services)
         self.live = LiveChecks(services)
         self.reports = Reports(services.state)
+        self.direct: dict[tuple[str, str], Endpoint] = {}  # (method, path): what is answered past FastAPI
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, request: Request, who: Principal, action: str, subject: str = "", detail: str = "") -> None:
-        self.audit.note(who, action, subject, detail, request.client.host if request.client else "")
+        self.audit.note(who, action, subject, detail, client(request))
 
     def background(self, work: Coroutine[Any, Any, None], what: str) -> None:
         """Run something whose outcome the caller need not wait for; a failure is logged."""
@@ -91,21 +93,26 @@ class Api:
         self.background(submit(), f"telling the engine of a {event.kind}")
 
 
+def client(request: Request) -> str:
+    """The address that a request came from."""
+    return request.client.host if request.client else ""
+
+
 def answer(body: Shown, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON of the form that the route's `response_model` documents; made by us, so not validated again here."""
     made = {"Cache-Control": "no-store", **(headers or {})}
-    return Response(_encode(body), status, made, "application/json")
+    return Response(encoded(body), status, made, "application/json")
 
 
 def polled(request: Request, body: Shown) -> Response:
     """The same with an ETag; 304 without a body for a client that has this very answer already."""
-    encoded = _encode(body)
-    tag = f'"{hashlib.blake2b(encoded, digest_size=12).hexdigest()}"'
+    made = encoded(body)
+    tag = f'"{hashlib.blake2b(made, digest_size=12).hexdigest()}"'
     headers = {"Cache-Control": "private, no-cache", "ETag": tag}
     known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
     if tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
-    return Response(encoded, 200, headers, "application/json")
+    return Response(made, 200, headers, "application/json")
 
 
 POLLED: dict[int | str, dict[str, Any]] = {

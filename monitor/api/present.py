@@ -2,7 +2,7 @@
 
 import math
 from datetime import tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from correlation.verdict.flags import flag_words
@@ -48,6 +48,14 @@ TONES: dict[VerdictCode, Tone] = {
 def both(coded: Coded, zone: tzinfo) -> Shown:
     if not coded.params:
         return _plain(coded.code)
+    params = coded.params
+    return _spoken(coded.code, tuple(params.items()), tuple(map(type, params.values())), zone)
+
+
+@lru_cache(8192)
+def _spoken(code: str, params: tuple[tuple[str, Param], ...], kinds: tuple[type, ...], zone: tzinfo) -> Shown:
+    """Many ask about the same incident. `kinds` tells 1 from 1.0, which are equal but written differently."""
+    coded = Coded(code, dict(params))
     return {"de": say(coded, "de", zone), "en": say(coded, "en", zone)}
 
 

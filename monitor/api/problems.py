@@ -71,41 +71,34 @@ def store_fails(error: Exception) -> Problem:
     return Problem(503, "the store does not answer now: try again in a moment", retry_s=5)
 
 
-def install(app: FastAPI) -> None:
-    """Hand every kind of error to one form."""
-
-    async def problem(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
+def response_of(error: Exception) -> Response | None:
+    """The answer to an error of a kind that is foreseen; None for a defect."""
+    if isinstance(error, Problem):
         return error.response()
-
-    async def http(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        detail = str(error.detail)
-        if error.status_code == 404 and detail == "Not Found":
-            detail = "there is nothing at this address"
-        return Problem(error.status_code, detail, headers=dict(error.headers or {})).response()
-
-    async def invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
+    if isinstance(error, RequestValidationError):
         errors = [
             {"field": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])} for one in error.errors()
         ]
         first = errors[0] if errors else {"field": "", "message": "not valid"}
         return Problem(422, f"{first['field']}: {first['message']}", errors=errors[:20]).response()
-
-    async def full(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        detail = str(error.detail)
+        if error.status_code == 404 and detail == "Not Found":
+            detail = "there is nothing at this address"
+        return Problem(error.status_code, detail, headers=dict(error.headers or {})).response()
+    if isinstance(error, IntakeFull):
         return Problem(503, str(error), retry_s=2).response()
-
-    async def store(_: Request, error: Exception) -> Response:
+    if isinstance(error, StoreProblem | SQLAlchemyError):
         return store_fails(error).response()
+    return None
 
-    async def unexpected(_: Request, error: Exception) -> Response:
-        return Problem(500, "something unexpected happened; the log of the daemon says what").response()
 
-    app.add_exception_handler(Problem, problem)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(IntakeFull, full)
-    app.add_exception_handler(StoreProblem, store)
-    app.add_exception_handler(SQLAlchemyError, store)
-    app.add_exception_handler(Exception, unexpected)
+def install(app: FastAPI) -> None:
+    """Hand every kind of error to one form."""
+
+    async def handled(_: Request, error: Exception) -> Response:
+        answer = response_of(error)
+        return answer or Problem(500, "something unexpected happened; the log of the daemon says what").response()
+
+    for kind in (Problem, HTTPException, RequestValidationError, IntakeFull, StoreProblem, SQLAlchemyError, Exception):
+        app.add_exception_handler(kind, handled)

@@ -247,8 +247,11 @@ class KeyIndex:
 
     def candidates(self, key: str) -> list[int]:
         """Rows whose key has this hash, ascending."""
-        low, high = self.ranges([key])
-        return self.rows(int(low[0]), int(high[0]))
+        wanted = _short(np.array([hash(key)], np.int64))[0]
+        low = int(self._hashes.searchsorted(wanted))
+        if low == len(self._hashes) or self._hashes[low] != wanted:
+            return []
+        return self.rows(low, int(self._hashes.searchsorted(wanted, "right")))
 
     def ranges(self, keys: Sequence[str]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """For each key the range (low, high) of positions with its hash; see `rows`."""

@@ -1,28 +1,28 @@
 """The look-up: what an agent types becomes a verdict, at once from memory, and better by a live check.
 
 This is the request that must be fast: its body is decoded by msgspec (pydantic names what is wrong when that fails), it
-asks no database, and its audit entry is written later with others.
+asks no database, its audit entry is written with others, and the way to it is short (monitor.api.direct).
 """
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import msgspec
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Scope
 
 from correlation.verdict import AtHome
 from monitor.api import models as m
 from monitor.api import present
 from monitor.api.auth import Principal, permitted
-from monitor.api.context import Api, answer, log, problems
+from monitor.api.context import Api, answer, client, encoded, log, problems
 from monitor.api.feed import EVENT_STREAM, HEARTBEAT_S, EventStream, encode
 from monitor.api.granted import LooksUp
 from monitor.api.live import Lookup
@@ -74,14 +74,6 @@ def asked(body: bytes) -> Asked:
     return made
 
 
-class Direct(APIRoute):
-    """A route whose endpoint takes the request and gives the response: no dependencies to solve, so none are."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
-        return handler
-
-
 def routes(api: Api) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["lookup"])
     services = api.services
@@ -92,29 +84,26 @@ def routes(api: Api) -> APIRouter:
     counted = {code: verdicts.labels(code.value) for code in VerdictCode}
     pace = Pace(services.settings.lookups_alarm_per_hour)
 
-    async def lookup(request: Request) -> Response:
-        """The verdict for the line that `key` names, or the candidates when it names several."""
-        who = permitted(request, "lookup")
-        body = asked(await request.body())
+    def reply(scope: Scope, sent: bytes) -> bytes:
+        who = permitted(scope, "lookup")
+        body = asked(sent)
         begin = time.perf_counter()
         at_home = AtHome(body.wired_works)
         found = _find(body.key, who, at_home)
         open_data = body.verified_by is not None or who.may("personal")
-        shown = _answer(request, who, found, open_data, body.reason or "", body.verified_by or "", at_home)
+        address = str((scope.get("client") or ("",))[0])
+        shown = _answer(address, who, found, open_data, body.reason or "", body.verified_by or "", at_home)
         seconds.observe(time.perf_counter() - begin)
         if body.reason == "call" and found.row is not None:
             _called(found.row, found.verdict.line_id)
-        return answer(shown)
+        return encoded(shown)
 
-    router.add_api_route(
-        "/lookup",
-        lookup,
-        methods=["POST"],
-        response_model=m.LookupOut,
-        responses=problems(413),
-        openapi_extra=ASKED,
-        route_class_override=Direct,
-    )
+    api.direct["POST", "/api/v1/lookup"] = reply
+
+    @router.post("/lookup", response_model=m.LookupOut, responses=problems(413), openapi_extra=ASKED)
+    async def lookup(request: Request) -> Response:
+        """The verdict for the line that `key` names, or the candidates when it names several."""
+        return Response(reply(request.scope, await request.body()), media_type="application/json")
 
     @router.get("/lookup", response_model=m.LookupOut, responses=problems())
     async def lookup_by_id(
@@ -123,7 +112,8 @@ def routes(api: Api) -> APIRouter:
         key: Annotated[str, Query(min_length=1, max_length=200, description="line id, customer id, serial, endpoint")],
     ) -> Response:
         """The same by ids only: phone numbers, names and addresses do not belong in an address line."""
-        return answer(_answer(request, who, _find(key, who, AtHome(), by_ids=True), who.may("personal"), "", ""))
+        found = _find(key, who, AtHome(), by_ids=True)
+        return answer(_answer(client(request), who, found, who.may("personal"), "", ""))
 
     @router.get(
         "/lookup/{lookup_id}/stream", responses={**problems(404), 200: EVENT_STREAM}, response_class=StreamingResponse
@@ -143,7 +133,7 @@ def routes(api: Api) -> APIRouter:
         return look_up(key, services.view(), inventory, services.bindings(), now_ns, allowed, visible, at_home)
 
     def _answer(
-        request: Request,
+        address: str,
         who: Principal,
         found: Answer,
         open_data: bool,
@@ -153,7 +143,7 @@ def routes(api: Api) -> APIRouter:
     ) -> present.Shown:
         verdict = found.verdict
         detail = " ".join(part for part in (verdict.code.value, found.matched_by or "", reason, verified) if part)
-        api.note(request, who, "lookup", verdict.line_id or f"{found.matches} matches", detail)
+        api.audit.note(who, "lookup", verdict.line_id or f"{found.matches} matches", detail, address)
         counted[verdict.code].inc()
         if pace.beyond(who.name):
             log.warning("%s has looked up more than %d lines in an hour", who.name, pace.limit)
