@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correlation.likelihood import sigmoid
+from correlation.sets import contained
 from monitor.records import Scope
 from monitor.records.rounds import I32, I64
 
@@ -58,7 +59,7 @@ class Evidence:
         return first >= least * known and later >= least / 2 * known
 
     def without(self, lines: I32) -> "Evidence":
-        keep = ~np.isin(self.lines, lines, assume_unique=True)
+        keep = ~contained(self.lines, lines)
         firm = None if self.firm is None else self.firm[keep]
         return replace(self, lines=self.lines[keep], at_ns=self.at_ns[keep], firm=firm)
 
@@ -185,6 +186,11 @@ class Chance:
     def among(self, fell: npt.NDArray[np.int64], counted: npt.NDArray[np.int64]) -> F64:
         """Where no element tells its own rate."""
         return self._bounded(np.maximum(self.floor, self._outside(fell, counted)), fell, counted)
+
+    def of(self, fell: int, counted: int) -> float:
+        """`among` for a single one: with plain numbers, since hundreds of candidates are asked about one by one."""
+        outside = (TRUST + max(self.loose - fell, 0)) / (TRUST / self.floor + max(self.total - counted, 0))
+        return min(max(self.floor, outside), (fell + 0.5) / (counted + 1.0), 0.5)
 
     def _bounded(self, p: F64, fell: npt.NDArray[np.int64], counted: npt.NDArray[np.int64]) -> F64:
         # Fewer than by chance is no failure: then chance explains them at their own rate.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from correlation.areas import Disc, find_discs
 from correlation.evidence import Cause, Chance, Evidence, cause_of, struck
 from correlation.likelihood import alone, sigmoid, together
+from correlation.sets import contained
 from correlation.settings import CauseSettings
 from correlation.tree import Tree, TreeSearch
 from monitor.inventory import Inventory
@@ -28,6 +29,9 @@ USUAL = 1.5
 ROUNDS = 16  # causes that cross the tree, at most
 CROSSING = 6  # of them are weighed at a time
 GROUPS = 48
+LEAST = np.arange(1, 200)
+LEAST_TOGETHER = together(LEAST, LEAST)
+LEAST_PARTS = (slice(0, 16), slice(16, 64), slice(64, None))  # the answer is nearly always in the first
 
 
 class Explainer:
@@ -74,7 +78,7 @@ class Explainer:
                 break
             gain = best[0] - tree.length
             if tree.causes:
-                rival = max(tree.causes, key=lambda c: np.isin(c.told, best[1].told).sum())
+                rival = max(tree.causes, key=lambda c: contained(c.told, best[1].told).sum())
                 best[1].runner_up, best[1].runner_up_confidence = rival.scope, round(sigmoid(-gain), 3)
             chosen.append(best[1])
             rest, tree = rest.without(best[1].told), best[2]
@@ -117,7 +121,7 @@ class Explainer:
                 continue
             scope = Scope(ScopeKind.GROUP, groups.scope_name(g))
             members = groups.lines_of(g)
-            inside = np.flatnonzero(np.isin(lines, members, assume_unique=True))
+            inside = np.flatnonzero(contained(lines, members))
             least = settings.min_share if evidence.min_share is None else evidence.min_share
             cause = self._tested(evidence, chance, scope, inside, members, price, least)
             if cause is not None:
@@ -145,7 +149,7 @@ class Explainer:
                 min(-float(np.log(max(chance.floor, chance.loose / max(chance.total, 1)))), MOST_NATS),
             )
         for disc in self._discs[key]:
-            inside = np.flatnonzero(np.isin(evidence.lines, disc.lines, assume_unique=True))
+            inside = np.flatnonzero(contained(evidence.lines, disc.lines))
             if np.unique(self.inventory.leaf[evidence.lines[inside]]).size < 2:
                 continue
             if self._is_element(evidence.lines[inside], tree):
@@ -160,17 +164,20 @@ class Explainer:
         """A disc around the lines of one failed element is that element in other words."""
         for cause in tree.causes:
             if cause.share >= PART_SHARE:
-                both = np.isin(lines, cause.told, assume_unique=True).sum()
+                both = contained(lines, cause.told).sum()
                 if both >= SAME_SHARE * max(lines.size, cause.missing):
                     return True
         return False
 
     def _least(self, chance: Chance, price: float) -> int:
         """The smallest number of lines that would pay this price if no line of theirs were spared."""
-        k = np.arange(1, 200)
-        p = np.full(k.size, max(chance.floor, chance.loose / max(chance.total, 1) / 4))
-        pays = together(k, k) - alone(k, k, p, self.settings.dispersion) > price
-        return int(k[np.argmax(pays)]) if pays.any() else 200
+        p = max(chance.floor, chance.loose / max(chance.total, 1) / 4)
+        for part in LEAST_PARTS:
+            fell = LEAST[part]
+            pays = LEAST_TOGETHER[part] - alone(fell, fell, p, self.settings.dispersion) > price
+            if pays.any():
+                return int(fell[np.argmax(pays)])
+        return int(LEAST[-1]) + 1
 
     def _tested(
         self,
@@ -189,11 +196,13 @@ class Explainer:
             return None
         middle, early = struck(evidence.at_ns[inside])
         counted = fell + int(np.count_nonzero(evidence.seen_ns[members] >= middle))
-        if fell < min_share * counted or not evidence.covered(members, middle, early, settings.min_coverage):
+        if fell < min_share * counted:
             return None
-        p = float(chance.among(np.array([fell]), np.array([counted]))[0])
+        p = chance.of(fell, counted)
         if fell <= USUAL * p * counted:
             return None  # about as many as by chance: no need to weigh it
+        if not evidence.covered(members, middle, early, settings.min_coverage):
+            return None
         length = float(together(fell, counted)) - price + (settings.keep_nats if scope in evidence.held else 0.0)
         by_chance = float(alone(fell, counted, p, settings.dispersion))
         return cause_of(evidence, scope, inside, counted, length, by_chance, p)

@@ -23,19 +23,28 @@ def _floats(x: Numbers) -> F64:
 def lgamma(x: Numbers) -> F64:
     """ln Gamma(x) for x > 0, to about 1e-10: shifted up by 8, then Stirling's series."""
     z = _floats(x)
-    shift = z.copy()
-    for i in range(1, 8):
-        shift = shift * (z + i)
+    shift = z * (z + 1)
+    for i in range(2, 8):
+        shift *= z + i
     w = z + 8.0
-    series = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * w * w)) / (w * w)) / (w * w)) / w
+    square = w * w
+    series = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * square)) / square) / square) / w
     result: F64 = (w - 0.5) * np.log(w) - w + 0.9189385332046727 + series - np.log(shift)
     return result
 
 
 def lbeta(a: Numbers, b: Numbers) -> F64:
-    left, right = _floats(a), _floats(b)
-    result: F64 = lgamma(left) + lgamma(right) - lgamma(left + right)
+    left, right = np.broadcast_arrays(_floats(a), _floats(b))
+    parts = np.empty((3, *left.shape))  # one call for all three: for a few numbers a call costs more than the numbers
+    parts[0], parts[1], parts[2] = left, right, left + right
+    one, other, both = lgamma(parts)
+    result: F64 = one + other - both
     return result
+
+
+PRIORS = np.array([FULL[1:], PARTIAL[1:]])
+PRIORS_LBETA = lbeta(PRIORS[:, 0], PRIORS[:, 1])
+WEIGHTS = np.log(np.array([FULL[0], PARTIAL[0]]))
 
 
 def alone(k: Numbers, n: Numbers, p: Numbers, dispersion: float) -> F64:
@@ -50,8 +59,11 @@ def alone(k: Numbers, n: Numbers, p: Numbers, dispersion: float) -> F64:
 
 def together(k: Numbers, n: Numbers) -> F64:
     """One cause at its own rate, with that rate integrated out: a mixture of total and partial failures."""
-    failed, spared = _floats(k), _floats(n) - _floats(k)
-    parts = [np.log(w) + lbeta(a + failed, b + spared) - lbeta(a, b) for w, a, b in (FULL, PARTIAL)]
+    failed = _floats(k)
+    failed, spared = np.broadcast_arrays(failed, _floats(n) - failed)
+    shape = (2, *(1,) * failed.ndim)
+    found = lbeta(PRIORS[:, 0].reshape(shape) + failed, PRIORS[:, 1].reshape(shape) + spared)
+    parts = WEIGHTS.reshape(shape) + found - PRIORS_LBETA.reshape(shape)
     result: F64 = np.logaddexp(parts[0], parts[1])
     return result
 

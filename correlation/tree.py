@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from correlation.evidence import F64, Cause, Chance, Evidence, Ints, cause_of, struck
+from correlation.evidence import F64, Cause, Chance, Evidence, Ints, cause_of
 from correlation.likelihood import alone, sigmoid, together
+from correlation.sets import distinct
 from correlation.settings import CauseSettings
+from correlation.spans import heard_each, struck_each
 from monitor.inventory import Inventory
 from monitor.records import Scope, ScopeKind
 from monitor.records.rounds import I32
@@ -71,12 +73,8 @@ class TreeSearch:
         keep = high - low >= settings.min_lines
         found, low, high = found[keep], low[keep], high[keep]
         fell = high - low
-        middle, began = self._struck(evidence, low, high)
-        spared, covered = np.zeros(found.size, np.int64), np.ones(found.size, np.bool_)
-        seen, lo, hi = evidence.seen_ns, elements.lo[found].tolist(), elements.hi[found].tolist()
-        for i, (since, first) in enumerate(zip(middle.tolist(), began.tolist(), strict=True)):
-            spared[i] = np.count_nonzero(seen[lo[i] : hi[i]] >= since)
-            covered[i] = evidence.covered(slice(lo[i], hi[i]), since, first, settings.min_coverage)
+        middle, began = struck_each(evidence.at_ns, low, high)
+        spared, covered = heard_each(evidence, elements.lo[found], elements.hi[found], middle, began, settings)
         counted = fell + spared
         enough = evidence.firmly(low, high) >= settings.min_lines
         p = chance.at(found, fell, counted)
@@ -103,13 +101,6 @@ class TreeSearch:
             failed=together(fell, counted) - price,
             eligible=(fell >= least * counted) & covered & enough,
         )
-
-    def _struck(self, evidence: Evidence, low: Ints, high: Ints) -> tuple[Ints, Ints]:
-        """When each element's lines fell: in the middle, and the first tenth. At least 1."""
-        found = np.empty((2, low.size), np.int64)
-        for i, (begin, end) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
-            found[:, i] = struck(evidence.at_ns[begin:end])
-        return found[0], found[1]
 
     def _alone(self, fell: Ints, counted: Ints, chance: Chance) -> F64:
         return alone(fell, counted, chance.among(fell, counted), self.settings.dispersion)
@@ -177,12 +168,12 @@ def touched(inventory: Inventory, lines: I32) -> Ints:
     """Every element above one of these lines, ascending (so that parents come before their children)."""
     elements = inventory.elements
     hit = np.zeros(len(elements), np.bool_)
-    level = np.unique(inventory.leaf[lines])
+    level = distinct(inventory.leaf[lines])
     while level.size:
         hit[level] = True
         above = elements.parent[level]
         above = above[above >= 0]
-        level = np.unique(above[~hit[above]])
+        level = distinct(above[~hit[above]])
     return np.flatnonzero(hit).astype(np.int64)
 
 

@@ -8,6 +8,7 @@ in rank order (probability that a new sample lies beyond an old one).
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ YOUNG = 8
 QUARTILE = 0.4506  # lower quartile of |difference of two standard normal numbers|
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 B = npt.NDArray[np.bool_]
 
@@ -67,7 +69,7 @@ def change(recent: F32, memory: F32, rows: I64, usual_spread: F32, rule: Rule) -
     value = np.where(good, x, np.float32(0))
     known = np.sum(~np.isnan(memory), axis=1)
     everything = np.concatenate([memory, x], axis=1)
-    middle = np.nan_to_num(median(everything))
+    middle = _zero(median(everything))
     floor = (rule.floor_ms + rule.floor_ratio * middle).astype(np.float32)
     short = short_spread(everything, middle, usual_spread)
     width = np.maximum(rule.bandwidth * short, floor)
@@ -75,7 +77,6 @@ def change(recent: F32, memory: F32, rows: I64, usual_spread: F32, rule: Rule) -
         np.isnan(usual_spread), width, np.minimum(width, np.maximum(rule.bandwidth * usual_spread, floor))
     )
     rare = (rule.outlier / np.maximum(0.5 * middle, 20.0)).astype(np.float32)[:, None]
-    typical = np.float32(1 - rule.outlier)
     inverse = (1 / width)[:, None, None]
     near = np.exp(-np.abs(value[:, :, None] - np.where(np.isnan(memory), np.inf, memory)[:, None, :]) * inverse)
     from_memory = near.sum(axis=2)
@@ -85,42 +86,108 @@ def change(recent: F32, memory: F32, rows: I64, usual_spread: F32, rule: Rule) -
 
     best = np.full(count, -np.inf, np.float32)
     place = np.zeros(count, np.int64)
-    figures = np.zeros((4, count), np.float32)
-    centre = np.nan_to_num(median(everything[:, : MEMORY + 4]))
-    young = np.flatnonzero(known < YOUNG)  # too little is remembered: every row before k counts
-    for k in range(1, WINDOW - rule.least_rows + 1):
-        n, m = before[:, k - 1], good[:, k:].sum(axis=1)
-        may = (rows >= WINDOW - k + 1) & (n >= rule.least_before) & (m >= rule.least_rows)
-        if not may.any():
-            continue
+    figures: F32 = np.zeros((4, count), np.float32)
+    here = _pairs(rule.least_rows)
+    n = before[:, here.starts - 1]
+    m = before[:, -1:] - n
+    may = (rows[:, None] >= WINDOW - here.starts + 1) & (n >= rule.least_before) & (m >= rule.least_rows)
+    if may.any():
+        c1 = _zero(median(np.where(here.after, x[:, None, :], np.float32(np.nan))))
+        centre = np.repeat(_zero(median(everything[:, : MEMORY + 4]))[:, None], here.starts.size, axis=1)
+        young = np.flatnonzero(known < YOUNG)  # too little is remembered: every row before k counts
         if young.size:
-            centre[young] = np.nan_to_num(median(everything[young, : MEMORY + k]))
-        c1 = np.nan_to_num(median(x[:, k:]))
-        new, is_good = value[:, k:], good[:, k:]
-        dense = (from_memory[:, k:] + from_rows[:, k:, k - 1]) / (2 * width[:, None])
-        broad_width = (rule.broad_width * width)[:, None]
-        broad = np.exp(-np.abs(new - centre[:, None]) / broad_width) / (2 * broad_width)
-        under_old = typical * (dense + rule.broad * broad) / (n + rule.broad)[:, None] + rare
-        off = np.abs(new - c1[:, None]) * is_good
-        s1 = np.maximum((off.sum(axis=1) + rule.shrink * narrow) / (m + rule.shrink), narrow)
-        under_new = typical * np.exp(-off / s1[:, None]) / (2 * s1[:, None]) + rare
-        nats = np.sum(np.log(under_new / under_old) * is_good, axis=1)
-        ask = np.flatnonzero(may & (nats > rule.nats) & (nats > best))
-        if not ask.size:
-            continue
-        old = everything[ask, : MEMORY + k]
-        large, c0, s0 = _large(old, x[ask, k:], c1[ask], s1[ask], width[ask], floor[ask], rule)
-        sure = ask[large]
-        best[sure] = nats[sure]
-        place[sure] = WINDOW - k
-        figures[:, sure] = np.array([c0[large], c1[sure], s0[large], s1[sure]])
-    c0, c1, s0, s1 = figures.astype(np.float32)
-    return Found(best, place, c0, c1, s0, s1, short)
+            old = np.where(here.until, everything[young, None, :], np.float32(np.nan))
+            centre[young] = _zero(median(old))
+        nats, s1 = _ratios(value, good, from_memory, from_rows, width, narrow, rare, centre, c1, n, m, rule, here)
+        hopeful = may & (nats > rule.nats)
+        for i in np.flatnonzero(hopeful.any(axis=0)).tolist():
+            k = int(here.starts[i])
+            ask = np.flatnonzero(hopeful[:, i] & (nats[:, i] > best))
+            if not ask.size:
+                continue
+            old = everything[ask, : MEMORY + k]
+            large, c0, s0 = _large(old, x[ask, k:], c1[ask, i], s1[ask, i], width[ask], floor[ask], rule)
+            sure = ask[large]
+            best[sure] = nats[sure, i]
+            place[sure] = WINDOW - k
+            figures[:, sure] = np.array([c0[large], c1[sure, i], s0[large], s1[sure, i]])
+    before_ms, after_ms, before_spread, after_spread = figures
+    return Found(best, place, before_ms, after_ms, before_spread, after_spread, short)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Every row that may be the first of a new regime (`starts`, K of them) with every row from there on: P pairs, one
+    start after the other. `start` [P] numbers the starts, `row` [P]; `spans` the pairs of each start; `after` [K, 16]
+    rows of the new regime, `until` [K, 40] what is remembered before it. One array operation for all starts: for a few
+    lines, calls cost more than what they count."""
+
+    starts: I64
+    start: I64
+    row: I64
+    spans: tuple[slice, ...]
+    after: B
+    until: B
+
+
+@cache
+def _pairs(least_rows: int) -> _Pairs:
+    starts = np.arange(1, WINDOW - least_rows + 1)
+    size = WINDOW - starts
+    end = np.cumsum(size)
+    return _Pairs(
+        starts=starts,
+        start=np.repeat(np.arange(starts.size), size),
+        row=np.concatenate([np.arange(k, WINDOW) for k in starts.tolist()]),
+        spans=tuple(slice(int(e - s), int(e)) for s, e in zip(size, end, strict=True)),
+        after=np.arange(WINDOW) >= starts[:, None],
+        until=np.arange(MEMORY + WINDOW) < MEMORY + starts[:, None],
+    )
+
+
+def _ratios(
+    value: F32,
+    good: B,
+    from_memory: F32,
+    from_rows: F32,
+    width: F32,
+    narrow: F32,
+    rare: F32,
+    centre: F32,
+    c1: F32,
+    n: I64,
+    m: I64,
+    rule: Rule,
+    here: _Pairs,
+) -> tuple[F64, F64]:
+    """Log-likelihood ratio and new mean absolute deviation, both [m, K], if the new regime began with each start."""
+    typical = np.float32(1 - rule.outlier)
+    row, start = here.row, here.start
+    # `take` keeps the rows of the arrays in one piece, which indexing would not: sums stay in the order of the rows.
+    new, is_good = value.take(row, axis=1), good.take(row, axis=1)
+    near = from_memory.take(row, axis=1) + from_rows.reshape(len(value), -1).take(row * WINDOW + start, axis=1)
+    dense = near / (2 * width[:, None])
+    broad_width = (rule.broad_width * width)[:, None]
+    broad = np.exp(-np.abs(new - centre.take(start, axis=1)) / broad_width) / (2 * broad_width)
+    under_old = typical * (dense + rule.broad * broad) / (n + rule.broad).take(start, axis=1) + rare
+    off = np.abs(new - c1.take(start, axis=1)) * is_good
+    away = np.stack([off[:, span].sum(axis=1) for span in here.spans], axis=1)
+    s1 = np.maximum((away + (rule.shrink * narrow)[:, None]) / (m + rule.shrink), narrow[:, None])
+    scale = s1.take(start, axis=1)
+    under_new = typical * np.exp(-off / scale) / (2 * scale) + rare
+    told = np.log(under_new / under_old) * is_good
+    return np.stack([told[:, span].sum(axis=1) for span in here.spans], axis=1), s1
+
+
+def _zero(values: F32) -> F32:
+    """Where nothing was known, 0."""
+    values[np.isnan(values)] = 0
+    return values
 
 
 def _large(old: F32, new: F32, c1: F32, s1: F32, width: F32, floor: F32, rule: Rule) -> tuple[B, F32, F32]:
     """Is the change large enough to matter? And centre and mean absolute deviation of the old regime."""
-    c0 = np.nan_to_num(median(old))
+    c0 = _zero(median(old))
     n = np.maximum(np.sum(~np.isnan(old), axis=1), 1)
     s0 = np.nansum(np.minimum(np.abs(old - c0[:, None]), 8 * width[:, None]), axis=1) / n
     s0 = np.maximum(s0, floor)
@@ -137,10 +204,12 @@ def _large(old: F32, new: F32, c1: F32, s1: F32, width: F32, floor: F32, rule: R
 def median(values: F32) -> F32:
     """Along the last axis, of what is not NaN; NaN where nothing is."""
     ordered = np.sort(values, axis=-1)
-    last = np.maximum(np.sum(~np.isnan(values), axis=-1) - 1, 0)
-    low = np.take_along_axis(ordered, (last // 2)[..., None], -1)
-    high = np.take_along_axis(ordered, ((last + 1) // 2)[..., None], -1)
-    result: F32 = ((low + high) / 2)[..., 0].astype(np.float32)
+    last = np.maximum(np.count_nonzero(~np.isnan(values), axis=-1) - 1, 0)
+    width = values.shape[-1]
+    first = np.arange(last.size).reshape(last.shape) * width
+    flat = ordered.reshape(-1)
+    low, high = flat[first + last // 2], flat[first + (last + 1) // 2]
+    result: F32 = ((low + high) / 2).astype(np.float32)
     return result
 
 

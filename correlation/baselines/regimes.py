@@ -39,7 +39,7 @@ SILENT_ROWS = 5  # lost in a row; more where the line loses much anyway
 SILENT_CHANCE = 1e-5
 LOSS_FORGET = np.float32(0.005)
 BACK_OF, BACK_ROWS = 4, 3  # replies in the newest rows that end a silence
-JUDGED = 2_048
+JUDGED = 512  # at a time: what a judgement works on stays in the cache
 ABSURD_MS = 60_000.0
 PART = 16_384  # lines at a time: their columns stay in the processor's cache
 
