@@ -179,12 +179,19 @@ class Access:
                 connection.execute(insert(t.audit), rows)
 
     def audit_trail(
-        self, since_ns: int = 0, who: str = "", subject: str = "", limit: int = 100, before_id: int | None = None
+        self,
+        since_ns: int = 0,
+        who: str = "",
+        subject: str = "",
+        limit: int = 100,
+        before_id: int | None = None,
+        action: str = "",
     ) -> list[AuditEntry]:
         """Newest first; `before_id` (the last audit_id seen) gives the next page."""
         row = t.audit.c
         where = [row.at_ns >= since_ns]
-        where += [column == value for column, value in ((row.who, who), (row.subject, subject)) if value]
+        given = ((row.who, who), (row.subject, subject), (row.action, action))
+        where += [column == value for column, value in given if value]
         if before_id is not None:
             where.append(row.audit_id < before_id)
         with self._database.read() as connection:

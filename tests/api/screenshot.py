@@ -249,6 +249,10 @@ async def take(out: Path, everything: Path | None) -> None:
                     await shown.click("[data-view-link=reports]")
                     await shown.wait_for_selector("#report-list *")
                     await shown.screenshot(path=everything / f"17-reports-{name}.png")
+                async with page(started, provider.url, keys["admin"], height=1000, dark=dark, width=width) as shown:
+                    await shown.click("[data-view-link=admin]")
+                    await shown.wait_for_selector("#audit-list tr")
+                    await shown.screenshot(path=everything / f"18-administration-{name}.png", full_page=width == 390)
 
 
 def main() -> None:

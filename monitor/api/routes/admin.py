@@ -37,6 +37,7 @@ def routes(api: Api) -> APIRouter:
         who: ReadsAudit,
         person: Annotated[str, Query(max_length=100)] = "",
         subject: Annotated[str, Query(max_length=300)] = "",
+        action: Annotated[str, Query(max_length=50, description="as lookup, login, user_change")] = "",
         since: Annotated[str, Query(max_length=40)] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         before_id: Annotated[int | None, Query(ge=0, le=2**62)] = None,
@@ -44,7 +45,7 @@ def routes(api: Api) -> APIRouter:
         """Who read and changed what, newest first."""
         await api.audit.flush()
         since_ns = given_time(since, "since") if since else 0
-        found = await to_thread.run_sync(state.audit_trail, since_ns, person, subject, limit, before_id)
+        found = await to_thread.run_sync(state.audit_trail, since_ns, person, subject, limit, before_id, action)
         items = [
             {
                 "audit_id": e.audit_id,

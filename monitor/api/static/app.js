@@ -1,4 +1,5 @@
 // Faultline's page: logging in, moving between its views, keys, language, appearance.
+import { renderAdmin } from "./admin.js";
 import { feed, listen, openIncident, renderIncidents } from "./incidents.js";
 import { look, renderAnswer } from "./lookup.js";
 import { renderNetwork, refreshNetwork } from "./network.js";
@@ -7,7 +8,7 @@ import { renderReports } from "./reports.js";
 import { call, hooks, may } from "./server.js";
 import { $, age, now, root, span, state, t } from "./words.js";
 
-const VIEWS = { desk: renderAnswer, network: renderNetwork, ranking: renderRanking, reports: renderReports };
+const VIEWS = { desk: renderAnswer, network: renderNetwork, ranking: renderRanking, reports: renderReports, admin: renderAdmin };
 
 // -- logging in ----------------------------------------------------------------------------------------------------
 function show(view) {
@@ -23,9 +24,10 @@ function leave(message = "") {
   state.feed?.close();
   state.follow?.close();
   state.answer = null;
-  for (const id of ["answer", "network", "ranking", "reports"]) $(id).replaceChildren();
+  for (const id of ["answer", "network", "ranking", "reports", "admin", "user"]) $(id).replaceChildren();
   $("incident").close();
   $("account").close();
+  $("user").close();
   $("login-error").textContent = message;
   $("login-error").hidden = !message;
   $("login-key").value = "";
