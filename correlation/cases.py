@@ -59,6 +59,8 @@ class CaseState(msgspec.Struct):
     notes: tuple[Note, ...] = ()
     calls: int = 0
     reopened: int = 0
+    again_ns: int = 0  # when it was reopened last, and when its lines began to fall again
+    fell_again_ns: int = 0
     parent_id: str = ""
     nested: bool = False  # it stayed when a larger one went: its scope is settled
     suspects: tuple[str, ...] = ()

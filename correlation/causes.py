@@ -16,8 +16,10 @@ from correlation.evidence import Cause, Evidence
 from correlation.explain import Explainer
 from correlation.lines import LineTable
 from correlation.nodes import Nodes
+from correlation.onset import since_change
 from correlation.settings import CorrelationSettings
 from correlation.signs import Signs
+from correlation.strays import Falls, strays_of_work
 from monitor.inventory import Inventory
 from monitor.records import IncidentKind, IncidentStatus, LineState, ScopeKind
 from monitor.records.rounds import I32, I64
@@ -59,6 +61,7 @@ class CauseFinder:
         self.weighed: set[int] = set()  # slots of cases whose lines the last search could give to anybody
         self.square: I32 | None = None
         self.recent = NO_LINES
+        self.now_ns = 0
         self.fast_ns = 0
         self.slow_ns = 0
         self.unlearned: list[tuple[int, I32, I64]] = []  # when, lines, when each fell
@@ -71,6 +74,7 @@ class CauseFinder:
 
     def find(self, fell: I32, had_rows: bool, now_ns: int, book: CaseBook) -> list[Cause] | None:
         """Causes now, or None when nothing was due. `fell`: lines newly down that belong to nothing yet."""
+        self.now_ns = now_ns
         table, windows = self.table, self.settings.causes.windows_s
         slow_due = now_ns - self.slow_ns >= self.settings.causes.slow_every_s * NS
         again = had_rows and now_ns - self.fast_ns >= AGAIN_NS
@@ -86,6 +90,7 @@ class CauseFinder:
         self.fast_ns = now_ns
         if slow_due:
             self.slow_ns = now_ns
+        self._work(book, now_ns)
         return self._search(windows if slow_due else windows[:1], young, now_ns)
 
     def _young(self, case: Case, book: CaseBook) -> bool:
@@ -94,13 +99,31 @@ class CauseFinder:
             return True
         if case.state.status is not IncidentStatus.OPEN or case.state.nested:
             return False
-        return len(book.still_down(case)) >= SETTLED_SHARE * len(case.lines)
+        return len(book.still_down(case)) >= SETTLED_SHARE * len(case.lines) or self._again(case)
+
+    def _again(self, case: Case) -> bool:
+        """Was it reopened a moment ago?"""
+        return self.now_ns - case.state.again_ns <= FRESH_INTERVALS * self.interval_ns
 
     def _fresh(self, case: Case, now_ns: int) -> bool:
         """May what the next probes say change its scope, though nothing else falls?"""
         if case.state.status is IncidentStatus.SUSPECTED:
             return True
-        return now_ns - case.state.detected_ns <= FRESH_INTERVALS * self.interval_ns
+        return now_ns - case.state.detected_ns <= FRESH_INTERVALS * self.interval_ns or self._again(case)
+
+    def _work(self, book: CaseBook, now_ns: int) -> None:
+        """Lines filed elsewhere that fell with those of announced work are the work's, no outage beside it."""
+        table = self.table
+        began = now_ns - int(self.settings.causes.windows_s[0] * NS)
+        for case in book.living(IncidentKind.PLANNED):
+            dead = book.still_down(case)
+            dead = dead[table.down_ns[dead] >= began]
+            free = self.recent[(table.slot[self.recent] == FREE) & (table.state[self.recent] == LineState.DOWN)]
+            lines = np.union1d(dead, free[table.down_ns[free] >= began]).astype(np.int32)
+            seen = np.where(table.is_up(), table.seen_ns(), 0)
+            strays = strays_of_work(case.state.scope, dead, Falls(lines, table.down_ns[lines], seen, self.inventory))
+            if strays.size:
+                book.take(case, strays)
 
     def _search(self, windows: tuple[float, ...], young: list[Case], now_ns: int) -> list[Cause]:
         table, settings = self.table, self.settings.causes
@@ -119,7 +142,7 @@ class CauseFinder:
             mine = candidates[inside]
             at = table.down_ns[mine]
             for cause in causes:
-                keep = ~np.isin(mine, cause.lines, assume_unique=True)
+                keep = ~np.isin(mine, cause.taken, assume_unique=True)
                 mine, at = mine[keep], at[keep]
             if mine.size < settings.min_lines:
                 continue
@@ -179,14 +202,20 @@ class CauseFinder:
             firm=firm,
             held=frozenset(c.state.scope for c in young if c.state.opened),
         )
-        causes = self.explainer.explain(evidence)
-        return [c for c in causes if c.gain >= 0]
+        causes = [c for c in self.explainer.explain(evidence) if c.gain >= 0]
+        if window_s > settings.windows_s[0]:
+            for cause in causes:
+                since_change(cause, table.down_ns[cause.lines], now_ns - int(window_s * NS), now_ns)
+        return causes
 
     def _bonus(self, fell: I32, window_s: float, young: list[Case], now_ns: int) -> dict[int, float]:
         """What nodes and, in the shortest window, callers add. In longer ones somebody has always called."""
         settings = self.settings.causes
-        bonus = self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s)
-        if window_s > settings.windows_s[0] or not self.signs.calls:
+        signs = self.nodes.bonus(now_ns, settings.node_dead, settings.node_alive, settings.alarm, window_s)
+        if window_s > settings.windows_s[0]:
+            return signs
+        bonus = _above(signs, self.inventory)
+        if not self.signs.calls:
             return bonus
         opened = {c.state.slot: c.state.detected_ns for c in young if c.state.opened}
         slot = self.table.slot[fell].tolist()
@@ -208,8 +237,7 @@ class CauseFinder:
         back = case.lines[self.table.is_up(case.lines)]
         if dead.size < settings.min_lines or back.size < settings.min_lines:
             return []
-        seen = np.zeros(len(self.table), np.int64)
-        seen[back] = self.table.seen_ns(back)
+        seen = np.where(self.table.is_up(), self.table.seen_ns(), 0)  # who is up beside it speaks against wider causes
         at = np.full(dead.size, case.state.recovering_ns - 60 * NS, np.int64)
         evidence = Evidence(
             lines=dead,
@@ -279,6 +307,16 @@ class CauseFinder:
                 self.unlearned.append((when, to[lines[kept]].astype(np.int32), at[kept]))
 
 
+def _above(signs: dict[int, float], inventory: Inventory) -> dict[int, float]:
+    """A node that went silent or raised an alarm also speaks for what stands above it: that may have taken it along."""
+    elements, bonus = inventory.elements, dict(signs)
+    for element, nats in signs.items():
+        if nats > 0:
+            for above in elements.ancestors(element)[1:]:
+                bonus[above] = bonus.get(above, 0.0) + nats
+    return bonus
+
+
 def _mostly(part: I32, missing: I32, at_ns: I64, seen_ns: I64) -> Flags:
     """Of which parts (a part per line) do as many lines and more miss as were heard since the first of them did?"""
     since = np.full(int(part.max(initial=0)) + 1, np.iinfo(np.int64).max)
@@ -293,7 +331,7 @@ def _reaches(case: Case, began_ns: int, window_s: float) -> bool:
     """Is the case a matter of this window: did it begin within it, and was it found in one as long?"""
     state = case.state
     return (
-        state.started_ns >= began_ns
+        max(state.started_ns, state.fell_again_ns) >= began_ns
         and state.window_s <= window_s
         and (state.window_s == window_s or state.status is IncidentStatus.SUSPECTED)
     )

@@ -63,6 +63,12 @@ class Evidence:
         firm = None if self.firm is None else self.firm[keep]
         return replace(self, lines=self.lines[keep], at_ns=self.at_ns[keep], firm=firm)
 
+    def firm_of(self, lines: I32) -> I32:
+        """Those of `lines`, all of them in the evidence, that are surely down."""
+        if self.firm is None or not lines.size:
+            return lines
+        return lines[self.firm[np.searchsorted(self.lines, lines)]]
+
     def firmly(self, low: Ints, high: Ints) -> Ints:
         """How many of lines[low:high] are surely down."""
         if self.firm is None:
@@ -78,6 +84,7 @@ class Cause:
     """One cause: `lines`, and `pending` that are not sure yet, of `observable` ones under `scope` went down together;
     chance would explain `expected`. `told`: all lines that it explains, sure or not.
 
+    `strays`: lines filed elsewhere that fell with it (`correlation.strays`); they count in none of the figures.
     `gain`: log-odds against chance, price paid. `length`: its own description length (negative nats).
     """
 
@@ -97,6 +104,12 @@ class Cause:
     pending: int = 0
     struck_ns: int = 0
     told: I32 = field(default_factory=lambda: np.zeros(0, np.int32))
+    strays: I32 = field(default_factory=lambda: np.zeros(0, np.int32))
+
+    @property
+    def taken(self) -> I32:
+        """All lines that are down because of it, ascending."""
+        return np.union1d(self.lines, self.strays).astype(np.int32) if self.strays.size else self.lines
 
     @property
     def missing(self) -> int:
@@ -123,8 +136,7 @@ def cause_of(
     """`inside`: where the cause's lines stand in the evidence."""
     told = evidence.lines[inside]
     lines = told if evidence.firm is None else told[evidence.firm[inside]]
-    start, spread = start_of(evidence.at_ns[inside])
-    middle, _ = struck(evidence.at_ns[inside])
+    start, spread, middle = cause_span(evidence.at_ns[inside])
     return Cause(
         scope=scope,
         lines=lines,
@@ -139,6 +151,11 @@ def cause_of(
         told=told,
         struck_ns=middle,
     )
+
+
+def cause_span(at_ns: I64) -> tuple[int, float, int]:
+    """When a failure began, how long its lines took to fall (s), and when half of them had fallen."""
+    return (*start_of(at_ns), struck(at_ns)[0])
 
 
 def struck(at_ns: I64) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from correlation.evidence import Cause, Chance, Evidence, cause_of, struck
 from correlation.likelihood import alone, sigmoid, together
 from correlation.sets import contained
 from correlation.settings import CauseSettings
+from correlation.strays import Falls, strays_of
 from correlation.tree import Tree, TreeSearch
 from monitor.inventory import Inventory
 from monitor.records import Scope, ScopeKind
@@ -28,10 +29,12 @@ SMALL = 64  # lines: several elements that are smaller may be an area in other w
 USUAL = 1.5
 ROUNDS = 16  # causes that cross the tree, at most
 CROSSING = 6  # of them are weighed at a time
+ABOUT = 10.0  # nats within which it is guessed what they bring
 GROUPS = 48
 LEAST = np.arange(1, 200)
 LEAST_TOGETHER = together(LEAST, LEAST)
 LEAST_PARTS = (slice(0, 16), slice(16, 64), slice(64, None))  # the answer is nearly always in the first
+NO_LINES: I32 = np.zeros(0, np.int32)
 
 
 class Explainer:
@@ -65,7 +68,20 @@ class Explainer:
     def _solve(self, evidence: Evidence, explained: int) -> list[Cause]:
         total_up = int(np.count_nonzero(evidence.seen_ns))
         chance = Chance(evidence, explained, total_up)
-        rest, chosen = evidence, []
+        found = self.tree.best(evidence, chance).causes
+        beside = strays_of(found, Falls(evidence.lines, evidence.at_ns, evidence.seen_ns, self.inventory))
+        strays = {c.scope: s for c, s in zip(found, beside, strict=True) if s.size}
+        if strays:
+            causes = self._crossed(evidence.without(np.sort(np.concatenate(list(strays.values())))), chance)
+            if strays.keys() <= {c.scope for c in causes}:
+                for cause in causes:
+                    cause.strays = evidence.firm_of(strays.get(cause.scope, NO_LINES))
+                return causes
+        return self._crossed(evidence, chance)
+
+    def _crossed(self, rest: Evidence, chance: Chance) -> list[Cause]:
+        """The tree's causes, and instead of or beside them those that cross the tree and make the whole shorter."""
+        chosen: list[Cause] = []
         tree = self.tree.best(rest, chance)
         for _ in range(ROUNDS):
             best: tuple[float, Cause, Tree] | None = None
@@ -100,7 +116,27 @@ class Explainer:
         if evidence.use_areas:
             found += self._areas(evidence, chance, tree)
         found = [c for c in found if c.gain > 0]
-        return sorted(found, key=lambda c: (-c.gain, c.scope.name))[:CROSSING]
+        brings = self._brings(found, tree, evidence.lines.size)
+        worth = [i for i in range(len(found)) if brings[i] > -ABOUT]
+        return [found[i] for i in sorted(worth, key=lambda i: (-brings[i], found[i].scope.name))[:CROSSING]]
+
+    def _brings(self, found: list[Cause], tree: Tree, fell: int) -> list[float]:
+        """About how much shorter the whole gets with each of these: the tree's causes keep what they do not take."""
+        known = [(c, c.length - float(together(c.missing, c.observable))) for c in tree.causes]
+        told = sum(c.missing for c in tree.causes)
+        loose = tree.length - sum(c.length for c in tree.causes)  # what chance tells
+        brings = []
+        for cause in found:
+            length, taken = cause.length, 0
+            for other, price in known:
+                both = int(np.count_nonzero(np.isin(other.told, cause.told, assume_unique=True)))
+                taken += both
+                left = other.missing - both
+                rest = float(together(left, other.observable - both)) + price
+                length += (max(rest, -MOST_NATS * left) if left else 0.0) - other.length
+            length -= loose * (cause.missing - taken) / max(fell - told, 1)
+            brings.append(length)
+        return brings
 
     def _groups(self, evidence: Evidence, chance: Chance) -> list[Cause]:
         groups, settings = self.inventory.groups, self.settings

@@ -52,6 +52,9 @@ class Gates:
         down = np.count_nonzero(self.table.state[case.lines] == LineState.DOWN)
         if down < max(self.settings.causes.min_lines, STILL_DOWN * len(case.lines)):
             return "recovering"
+        fell, back = self._returned(case, now_ns)
+        if back > (1 - STILL_DOWN) * fell:
+            return "recovering"  # of a forming case those that came back are let go, and the rest looks like all of it
         if CONFIRMED * len(case.lines) < state.counted:
             return "unconfirmed"  # most have missed once: many may be back at the next probe
         return (

@@ -11,7 +11,7 @@ import numpy as np
 
 from correlation.areas import distance_km, parse_area
 from correlation.casebook import FREE, CaseBook
-from correlation.cases import Case
+from correlation.cases import Case, CaseState
 from correlation.evidence import Cause
 from correlation.saying import Facts, cause_code, explain_cause
 from correlation.settings import CorrelationSettings
@@ -20,6 +20,7 @@ from monitor.records import Coded, IncidentKind, IncidentStatus, LineState, Scop
 from monitor.records.rounds import I32
 
 NS = 1_000_000_000
+AGAIN_INTERVALS = 2  # after a reopening its lines fall anew, one by one: they are not yet back
 
 
 class Life:
@@ -67,7 +68,7 @@ class Life:
         for known in self.book.living(IncidentKind.OUTAGE):
             if known.state.opened and known.state.scope == cause.scope and known.state.slot not in claimed:
                 return known
-        slots = table.slot[cause.lines]
+        slots = table.slot[cause.taken]
         slots, counts = np.unique(slots[slots >= 0], return_counts=True)
         best: tuple[int, int] | None = None
         for slot, count in zip(slots.tolist(), counts.tolist(), strict=True):
@@ -88,18 +89,19 @@ class Life:
         old = self._recent(cause, now_ns)
         code = cause_code(cause, self.book.inventory, self.facts(cause))
         if old is not None:
-            self._revive(old, cause.lines)
+            self._revive(old, cause.taken)
             self._describe(old, cause, code, now_ns)
             old.state.reopened += 1
+            old.state.again_ns, old.state.fell_again_ns = now_ns, cause.start_ns
             old.state.status = IncidentStatus.OPEN
             self.book.tell(old, now_ns, "reopened")
             return old
-        slots = self.book.table.slot[cause.lines]
+        slots = self.book.table.slot[cause.taken]
         held = slots[slots >= 0]
         parent = ""
         if held.size and (taken := self.book.cases.get(int(np.bincount(held).argmax()))) is not None:
             parent = taken.state.incident_id
-        case = self.book.create(IncidentKind.OUTAGE, cause.scope, code, cause.start_ns, now_ns, cause.lines, parent)
+        case = self.book.create(IncidentKind.OUTAGE, cause.scope, code, cause.start_ns, now_ns, cause.taken, parent)
         self._describe(case, cause, code, now_ns)
         case.state.held = self.gate(case, now_ns)
         if case.state.held:
@@ -117,8 +119,8 @@ class Life:
                 continue
             if state.resolved_ns < limit and state.updated_ns < limit:
                 continue
-            both = np.intersect1d(case.lines, cause.lines, assume_unique=True).size
-            if both >= 0.5 * max(len(case.lines), len(cause.lines)) or (
+            both = np.intersect1d(case.lines, cause.taken, assume_unique=True).size
+            if both >= 0.5 * max(len(case.lines), len(cause.taken)) or (
                 state.scope == cause.scope and state.scope.kind is not ScopeKind.AREA
             ):
                 return case
@@ -133,7 +135,7 @@ class Life:
         """A living case is confirmed by an evaluation, perhaps with another scope."""
         state = case.state
         known = len(case.lines)
-        self.book.take(case, cause.lines)
+        self.book.take(case, cause.taken)
         self._leave(case, cause)
         if _same_area(cause.scope, state.scope):
             cause.scope = state.scope
@@ -157,7 +159,7 @@ class Life:
         if case.state.opened:
             return
         held = self.book.held_by(case)
-        out = np.setdiff1d(held, cause.lines, assume_unique=True)
+        out = np.setdiff1d(held, cause.taken, assume_unique=True)
         self.book.table.slot[out] = FREE
         case.lines = np.setdiff1d(case.lines, out, assume_unique=True).astype(np.int32)
         case.joined = [np.setdiff1d(j, out, assume_unique=True).astype(np.int32) for j in case.joined]
@@ -167,7 +169,7 @@ class Life:
         for case in list(self.book.living(IncidentKind.OUTAGE)):
             if case is owner or case.state.slot in claimed or case.state.status is IncidentStatus.RECOVERING:
                 continue
-            inside = np.intersect1d(case.lines, cause.lines, assume_unique=True).size
+            inside = np.intersect1d(case.lines, cause.taken, assume_unique=True).size
             if inside and 2 * inside >= len(case.lines):
                 self.book.merge(owner, case, now_ns)
 
@@ -176,7 +178,7 @@ class Life:
         for case in self.book.living(IncidentKind.OUTAGE):
             if case is owner or case.state.status is IncidentStatus.RECOVERING:
                 continue
-            out = np.intersect1d(case.lines, cause.lines, assume_unique=True)
+            out = np.intersect1d(case.lines, cause.taken, assume_unique=True)
             if out.size:
                 case.lines = np.setdiff1d(case.lines, out, assume_unique=True).astype(np.int32)
                 case.joined = [np.setdiff1d(j, out, assume_unique=True).astype(np.int32) for j in case.joined]
@@ -261,9 +263,12 @@ class Life:
             return False  # work that goes on may take its lines again
         affected = len(case.lines)
         down = self.book.still_down(case).size
-        allowed = allowance(affected, life.resolve_lines, max(life.resolve_ratio, self.usual_ratio))
+        allowed = allowance(
+            affected, life.resolve_lines, max(life.resolve_ratio, self.usual_ratio), self._by_chance(state, now_ns)
+        )
         began = False
-        if state.status is IncidentStatus.OPEN and down <= (1 - life.recovering_ratio) * affected:
+        settling = state.again_ns and now_ns - state.again_ns < AGAIN_INTERVALS * interval_s * NS
+        if state.status is IncidentStatus.OPEN and down <= (1 - life.recovering_ratio) * affected and not settling:
             state.status, state.recovering_ns = IncidentStatus.RECOVERING, now_ns
             began = True
             self.book.tell(case, now_ns, "recovering")
@@ -283,6 +288,12 @@ class Life:
                 return False
         self._tell_growth(case, now_ns)
         return began
+
+    def _by_chance(self, state: CaseState, now_ns: int) -> float:
+        """Lines that a slow failure took for its own while they fell by themselves: they need not come back with it."""
+        if state.window_s <= self.settings.causes.windows_s[0]:
+            return 0.0
+        return state.expected * ((state.recovering_ns or now_ns) - state.started_ns) / NS / state.window_s
 
     def _let_go(self, case: Case, now_ns: int) -> None:
         """Lines that have been back for a while are their own again: what befalls them later is another matter."""
@@ -311,7 +322,7 @@ class Life:
             code = cause_code(cause, self.book.inventory, self.facts(cause))
             start = outer.state.started_ns
             name, scope = outer.state.incident_id, outer.state.scope.name
-            case = self.book.create(IncidentKind.OUTAGE, cause.scope, code, start, now_ns, cause.lines, name)
+            case = self.book.create(IncidentKind.OUTAGE, cause.scope, code, start, now_ns, cause.taken, name)
             case.state.nested = True
             cause.start_ns, cause.spread_s = start, outer.state.spread_s
             self._describe(case, cause, code, now_ns)
@@ -319,9 +330,9 @@ class Life:
             self.book.open(case, now_ns)
 
 
-def allowance(affected: int, lines: int, ratio: float) -> int:
+def allowance(affected: int, lines: int, ratio: float, by_chance: float = 0.0) -> int:
     """How many may still be down when an outage counts as over: 3 or 1 %, but never more than a third."""
-    return int(min(max(lines, ratio * affected), affected / 3))
+    return int(min(max(lines, ratio * affected) + by_chance, affected / 3))
 
 
 def _same_area(one: Scope, other: Scope) -> bool:

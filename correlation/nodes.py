@@ -7,6 +7,7 @@ from monitor.records import ProbeRound
 from monitor.records.rounds import I32, I64
 
 NS = 1_000_000_000
+MARGIN_NS = 120 * NS  # a node may be found silent before its lines are
 
 
 class Nodes:
@@ -47,11 +48,11 @@ class Nodes:
         return 1 if self.replied_ns[element] > since_ns else 0
 
     def bonus(self, now_ns: int, dead: float, alive: float, alarm: float, window_s: float) -> dict[int, float]:
-        """Extra nats by element that is probed, or raised an alarm within the window."""
+        """Extra nats by element that went silent or raised an alarm within the window, or answers."""
         since = now_ns - int(window_s * NS)
         found: dict[int, float] = dict.fromkeys(np.flatnonzero(self.alarm_ns >= max(since, 1)).tolist(), alarm)
         for e in np.flatnonzero(self.replied_ns | self.miss_ns).tolist():
-            if self.sign(e, since) < 0:
+            if self.sign(e, since) < 0 and self.miss_ns[e] >= since - MARGIN_NS:
                 found[e] = found.get(e, 0.0) + dead
             elif self.miss_ns[e] == 0 and self.replied_ns[e] > now_ns - 60 * NS:
                 found[e] = found.get(e, 0.0) + alive

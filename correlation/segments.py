@@ -66,10 +66,11 @@ class Segments:
         return changes
 
     def _causes(self, slow: npt.NDArray[np.bool_], now_ns: int) -> list[Cause]:
-        lines = np.flatnonzero(slow).astype(np.int32)
+        lines = np.flatnonzero(slow & self.table.is_up() & (self.table.slot < 0)).astype(np.int32)
         if lines.size < self.settings.segment_lines:
             return []
-        fine = self.table.is_up() & ~slow & (self.table.samples >= self.settings.warm_samples)
+        # Who was fine and then fell was not slow: an outage leaves no segment of its few slow lines.
+        fine = (self.table.state != LineState.UNKNOWN) & ~slow & (self.table.samples >= self.settings.warm_samples)
         seen: I64 = np.where(fine, self.table.replied_ns, 0)
         evidence = Evidence(
             lines=lines,

@@ -30,6 +30,6 @@ def misfiled(cause: Cause, inventory: Inventory, table: LineTable) -> tuple[str,
     near: I32 = np.arange(elements.lo[around], elements.hi[around], dtype=np.int32)
     near = near[(near < low) | (near >= high)]
     fell = (table.state[near] == LineState.DOWN) & (np.abs(table.down_ns[near] - cause.struck_ns) <= MOMENT_NS)
-    beside = near[fell & (table.slot[near] < 0)]
+    beside = np.union1d(near[fell & (table.slot[near] < 0)], cause.strays)
     found = np.sort(np.concatenate([answers, beside])).astype(np.int32)[:MOST]
     return tuple(inventory.line_ids.many(found)) if found.size else ()
