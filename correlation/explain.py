@@ -129,7 +129,7 @@ class Explainer:
         for cause in found:
             length, taken = cause.length, 0
             for other, price in known:
-                both = int(np.count_nonzero(np.isin(other.told, cause.told, assume_unique=True)))
+                both = int(np.count_nonzero(contained(other.told, cause.told)))
                 taken += both
                 left = other.missing - both
                 rest = float(together(left, other.observable - both)) + price

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from correlation.areas import EARTH_KM
 from correlation.evidence import NS, Cause, cause_span
+from correlation.sets import contained
 from monitor.inventory import Inventory
 from monitor.records import Scope
 from monitor.records.rounds import I32, I64
@@ -45,7 +46,7 @@ class Falls:
 def strays_of(causes: list[Cause], falls: Falls) -> list[I32]:
     """For each of these causes the fallen lines, told by none of them, that fell with it; ascending, disjoint."""
     told = np.sort(np.concatenate([NONE, *(c.told for c in causes)]))
-    free: Flags = ~np.isin(falls.lines, told, assume_unique=True)
+    free: Flags = ~contained(falls.lines, told)
     found = [NONE] * len(causes)
     for i in sorted(range(len(causes)), key=lambda i: (-causes[i].missing, causes[i].scope.name)):
         if not free.any():
