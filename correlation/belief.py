@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correlation.lines import LineTable
+from correlation.sets import all_distinct, distinct_lines
 from correlation.settings import EvidenceSettings
 from monitor.records import LineState, ProbeRound
 from monitor.records.rounds import F32, I32, I64, U16
@@ -63,11 +64,12 @@ def usable(round_: ProbeRound, table: LineTable, now_ns: int) -> tuple[Rows, int
     return Rows(target[keep].astype(np.int32), at, sent, np.minimum(round_.received[keep], sent), rtt), refused
 
 
-def passes(rows: Rows) -> list[Rows]:
-    """Split so that no line is twice in one part, keeping the order in time: fancy indexing writes a line once."""
+def passes(rows: Rows, among: int) -> list[Rows]:
+    """Split so that no line is twice in one part, keeping the order in time: fancy indexing writes a line once.
+    `among`: how many lines there are."""
     parts: list[Rows] = []
     line = rows.line
-    if line.size < 2 or np.all(line[1:] > line[:-1]) or np.unique(line).size == line.size:
+    if all_distinct(line, among):
         return [rows]
     order = np.argsort(line, kind="stable")
     ordered = line[order]
@@ -178,7 +180,7 @@ def settle(table: LineTable, touched: Sequence[I32], now_ns: int, settings: Evid
     parts = [t for t in touched if t.size]
     if not parts:
         return Moves.none()
-    lines = np.unique(np.concatenate(parts)) if len(parts) > 1 or not _ascending(parts[0]) else parts[0]
+    lines = parts[0] if len(parts) == 1 and _ascending(parts[0]) else distinct_lines(parts, len(table))
     belief, state, known = table.belief[lines], table.state[lines], table.known[lines]
     seen = table.seen_ns(lines)
     is_down = (belief >= settings.down_at) & (seen > 0)

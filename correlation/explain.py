@@ -14,6 +14,7 @@ from correlation.evidence import Cause, Chance, Evidence, cause_of, struck
 from correlation.likelihood import alone, sigmoid, together
 from correlation.sets import contained
 from correlation.settings import CauseSettings
+from correlation.spans import struck_each
 from correlation.strays import Falls, strays_of
 from correlation.tree import Tree, TreeSearch
 from monitor.inventory import Inventory
@@ -143,7 +144,7 @@ class Explainer:
         if not len(groups):
             return []
         lines = evidence.lines
-        spread = groups.of_lines(lines)
+        spread, who = groups.pairs(lines)
         if not spread.size:
             return []
         count = np.bincount(spread, minlength=len(groups))
@@ -151,15 +152,21 @@ class Explainer:
         price = self.price + settings.group_price
         good = np.flatnonzero((count >= max(settings.min_lines, self._least(chance, price))) & (share > 0))
         good = good[np.argsort(-(count[good] * share[good]), kind="stable")][:GROUPS]
+        good = good[[groups.kinds[g] not in settings.never_groups for g in good.tolist()]]
+        if not good.size:
+            return []
+        # The fallen lines of each group as slices of one array, ascending within a group.
+        high = np.cumsum(count)[good]
+        low = high - count[good]
+        who = who[np.lexsort((who, spread))]
+        middle, early = struck_each(evidence.at_ns[who], low, high)
+        least = settings.min_share if evidence.min_share is None else evidence.min_share
         causes = []
-        for g in good.tolist():
-            if groups.kinds[g] in settings.never_groups:
-                continue
-            scope = Scope(ScopeKind.GROUP, groups.scope_name(g))
+        for i, g in enumerate(good.tolist()):
             members = groups.lines_of(g)
-            inside = np.flatnonzero(contained(lines, members))
-            least = settings.min_share if evidence.min_share is None else evidence.min_share
-            cause = self._tested(evidence, chance, scope, inside, members, price, least)
+            inside, when = who[low[i] : high[i]], (int(middle[i]), int(early[i]))
+            scope = Scope(ScopeKind.GROUP, groups.scope_name(g))
+            cause = self._tested(evidence, chance, scope, inside, members, price, least, when)
             if cause is not None:
                 cause.group = g
                 causes.append(cause)
@@ -224,13 +231,15 @@ class Explainer:
         members: I32,
         price: float,
         min_share: float,
+        when: tuple[int, int] | None = None,
     ) -> Cause | None:
+        """`inside`: where the fallen lines of the scope stand in the evidence; `when` they were struck, if known."""
         settings = self.settings
         fell = int(inside.size)
         firm = fell if evidence.firm is None else int(np.count_nonzero(evidence.firm[inside]))
         if firm < settings.min_lines:
             return None
-        middle, early = struck(evidence.at_ns[inside])
+        middle, early = when or struck(evidence.at_ns[inside])
         counted = fell + int(np.count_nonzero(evidence.seen_ns[members] >= middle))
         if fell < min_share * counted:
             return None

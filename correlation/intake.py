@@ -13,6 +13,7 @@ import numpy as np
 
 from correlation.belief import Rows, apply_call, apply_life, apply_probes, apply_sign, passes, usable
 from correlation.orders import KINDS as ORDERS
+from correlation.sets import distinct
 from monitor.records import (
     Event,
     LineState,
@@ -80,12 +81,12 @@ class Intake:
         for event in events:
             self._event(event, now_ns, heard)
         if missed:
-            lines = np.unique(np.concatenate(missed))
+            lines = distinct(np.concatenate(missed))
             table = self.engine.table
             up = table.is_up(lines) & (table.miss_ns[lines] > 0)
             heard.missed = lines[up].astype(np.int32)
         if alone := [lines for lines in heard.lone if lines.size]:
-            heard.missed = np.unique(np.concatenate([heard.missed, *alone])).astype(np.int32)
+            heard.missed = distinct(np.concatenate([heard.missed, *alone])).astype(np.int32)
         return heard
 
     # --- columns --------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ class Intake:
         heard.refuse("unusable_row", refused)
         heard.rows += int(rows.line.size)
         missed = []
-        for part in passes(rows):
+        for part in passes(rows, len(engine.table)):
             if not item.request_id and item.family != 6:
                 source.learn_interval(part.line, part.at_ns)
             if source.blind_ns:

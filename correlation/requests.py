@@ -7,6 +7,7 @@ from its parent's. Numbers are capped; the collector has budgets of its own, and
 import numpy as np
 
 from correlation.lines import LineTable
+from correlation.sets import distinct
 from correlation.settings import ConfirmSettings
 from monitor.inventory import Inventory
 from monitor.records import ProbeRequest, RequestReason, TargetKind
@@ -63,7 +64,7 @@ class Requester:
         wanted = self._capped(wanted)
         neighbours = self._neighbours(wanted, table)
         table.asked[wanted] = True
-        target = np.unique(np.concatenate([wanted, neighbours]))[: self.settings.max_lines]
+        target = distinct(np.concatenate([wanted, neighbours]))[: self.settings.max_lines]
         self.ask(target, now_ns, RequestReason.CONFIRM)
         if wanted.size >= 3:
             self.ask(np.arange(self.references, dtype=np.int32), now_ns, RequestReason.CONFIRM, TargetKind.REFERENCE)
@@ -85,23 +86,23 @@ class Requester:
     def _neighbours(self, lines: I32, table: LineTable) -> I32:
         """Rows beside each element above these lines, and the missing lines' own neighbours, as far as they are up."""
         elements = self.inventory.elements
-        level = np.unique(self.inventory.leaf[lines])
+        level = distinct(self.inventory.leaf[lines])
         edges = [lines - 1, lines + 1]
         while level.size:
             edges += [elements.lo[level] - 1, elements.hi[level]]
             above = elements.parent[level]
-            level = np.unique(above[above >= 0])
-        rows = np.unique(np.concatenate(edges))
+            level = distinct(above[above >= 0])
+        rows = distinct(np.concatenate(edges))
         rows = rows[(rows >= 0) & (rows < len(table))]
         return rows[table.is_up(rows)].astype(np.int32)
 
     def _nodes(self, lines: I32) -> I32:
         """Elements above the lines that have a management address."""
         elements = self.inventory.elements
-        level = np.unique(self.inventory.leaf[lines])
+        level = distinct(self.inventory.leaf[lines])
         found: list[int] = []
         while level.size:
             found += [e for e in level.tolist() if elements.address[e]]
             above = elements.parent[level]
-            level = np.unique(above[above >= 0])
+            level = distinct(above[above >= 0])
         return np.array(sorted(set(found))[:256], np.int32)

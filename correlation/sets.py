@@ -4,11 +4,14 @@
 short arrays of a step, and for arrays that are sorted anyway, both cost many times the work itself.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from monitor.records.rounds import I32
 
+MANY = 50  # a table of so many numbers is read in about the time in which one is sorted
 Flags = npt.NDArray[np.bool_]
 
 
@@ -21,6 +24,28 @@ def distinct(values: I32) -> I32:
     keep[0] = True
     np.not_equal(ordered[1:], ordered[:-1], out=keep[1:])
     return ordered[keep]
+
+
+def distinct_lines(parts: Sequence[I32], among: int) -> I32:
+    """The numbers of all parts, each once, ascending; all below `among`. Many are marked in a table, few are sorted."""
+    count = sum(part.size for part in parts)
+    if MANY * count < among:
+        return distinct(np.concatenate(parts)) if parts else np.zeros(0, np.int32)
+    mark = np.zeros(among, np.bool_)
+    for part in parts:
+        mark[part] = True
+    return np.flatnonzero(mark).astype(np.int32)
+
+
+def all_distinct(lines: I32, among: int) -> bool:
+    """Is no number there twice? All below `among`."""
+    if lines.size < 2 or bool((lines[1:] > lines[:-1]).all()):
+        return True
+    if MANY * lines.size < among:
+        return distinct(lines).size == lines.size
+    mark = np.zeros(among, np.bool_)
+    mark[lines] = True
+    return int(np.count_nonzero(mark)) == lines.size
 
 
 def contained(values: npt.NDArray[np.integer], ascending: npt.NDArray[np.integer]) -> Flags:

@@ -23,6 +23,7 @@ from correlation.intake import Heard
 from correlation.lines import LineTable
 from correlation.planned import Maintenance
 from correlation.segments import Segments
+from correlation.sets import distinct_lines
 from correlation.settings import CorrelationSettings, SlowSettings
 from monitor.inventory import Inventory
 from monitor.records import Change, Flag, FlagKind, LineState
@@ -98,7 +99,7 @@ class SlowLines:
             seen.append(part.line)
         if not seen:
             return ()
-        touched = np.unique(np.concatenate(seen)).astype(np.int32)
+        touched = distinct_lines(seen, len(self.table))
         changes: list[Change] = []
         self._judge(touched)
         covered = self.segments.covered.copy()

@@ -50,4 +50,7 @@ def flaps_alone(table: LineTable, inventory: Inventory, line: int) -> bool:
     if high - low <= LEAST_SIBLINGS:
         return True
     flaps = table.flaps[:, low:high].sum(axis=0)
-    return bool(2 * np.median(np.delete(flaps, line - low)) < flaps[line - low])
+    own = int(flaps[line - low])
+    others = np.sort(np.delete(flaps, line - low))
+    twice_median = int(others[(others.size - 1) // 2]) + int(others[others.size // 2])
+    return twice_median < own

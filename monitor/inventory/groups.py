@@ -101,20 +101,25 @@ class Groups:
 
     def of_lines(self, lines: I32) -> I32:
         """The groups of all these lines one behind the other, each as often as it has lines among them."""
+        return self.pairs(lines)[0]
+
+    def pairs(self, lines: I32) -> tuple[I32, I64]:
+        """Every membership of these lines: the group, and whose it is (a place in `lines`)."""
         start = self.groups_ptr[lines]
         size = self.groups_ptr[lines + 1] - start
         before = np.concatenate([[0], np.cumsum(size)])
         filed = self.groups[np.repeat(start - before[:-1], size) + np.arange(int(before[-1]))]
-        if not self._learned:
-            return filed
         who = np.repeat(np.arange(lines.size), size)
-        parts = []
+        if not self._learned:
+            return filed, who
+        parts, whose = [], []
         for kind, column in self._learned.items():
             told = column[lines]
             kept = (told[who] == FILED) | (self._changing[filed] != CHANGING.index(kind))
             filed, who = filed[kept], who[kept]
-            parts.append(told[told >= 0])
-        return np.concatenate([filed, *parts]).astype(np.int32)
+            whose.append(np.flatnonzero(told >= 0))
+            parts.append(told[whose[-1]])
+        return np.concatenate([filed, *parts]).astype(np.int32), np.concatenate([who, *whose])
 
     def size(self) -> I64:
         """Lines in each group now."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from correlation.evidence import Chance, Evidence, struck
-from correlation.sets import contained, distinct
+from correlation.sets import all_distinct, contained, distinct, distinct_lines
 from correlation.settings import CauseSettings
 from correlation.spans import SMALL, heard_each, struck_each
 
@@ -63,3 +63,16 @@ def test_sets_are_those_of_numpy(size: int) -> None:
     assert distinct(values).tolist() == np.unique(values).tolist()
     assert contained(values, among).tolist() == np.isin(values, among).tolist()
     assert not contained(values, among[:0]).any()
+
+
+@pytest.mark.parametrize(("size", "among"), [(0, 10), (1, 5), (40, 4000), (3000, 4000)])
+def test_lines_of_several_parts_once_each(size: int, among: int) -> None:
+    """Lines of several parts come out once each and ascending, whether they are marked in a table or sorted."""
+    rng = np.random.default_rng(size)
+    parts = [rng.integers(0, among, size).astype(np.int32) for _ in range(3)]
+    assert distinct_lines(parts, among).tolist() == sorted(set(np.concatenate(parts).tolist()))
+    once = rng.permutation(among)[:size].astype(np.int32)
+    assert all_distinct(once, among)
+    if size > 1:
+        once[0] = once[-1]
+        assert not all_distinct(once, among)
