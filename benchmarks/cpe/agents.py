@@ -1,8 +1,9 @@
 """How fast USP agents are set up and asked: 50 agents provisioned, subscribed and read; Gets over loopback.
 
-A real mosquitto, the simulated fleet in a process of its own, both MQTT versions. Shown: seconds from the first agent's
-connection until all are set up and read (the fleet connects meanwhile); milliseconds of a Get, one at a time.
-`python -m benchmarks.cpe.agents [--agents N] [--gets N]`.
+A real mosquitto, the simulated fleet in a process of its own, both MQTT versions. Shown: seconds from the first
+agent's connection until all are set up and read (the fleet connects meanwhile); CPU of each process until then and what
+ours has grown by; milliseconds of a Get, one at a time, while the others report.
+`python -m benchmarks.cpe.agents [--agents N] [--gets N] [--protocol 5|3.1.1]`.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from collectors.cpe.collector import CpeCollector
 from collectors.cpe.settings import CpeSettings, UspSettings
 from collectors.cpe.usp import calls
@@ -20,6 +23,16 @@ from monitor.lab.servers import Mosquitto
 from tests.collectors.rig import Rig, small_inventory, until
 
 PATH = "Device.DeviceInfo.UpTime"
+
+
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def resident() -> float:
+    """Our memory in kB."""
+    return float(psutil.Process().memory_info().rss) / 1000
 
 
 async def measure(folder: Path, broker: Mosquitto, protocol: str, agents: int, gets: int) -> None:
@@ -34,9 +47,12 @@ async def measure(folder: Path, broker: Mosquitto, protocol: str, agents: int, g
     starting = asyncio.create_task(asyncio.to_thread(fleet.start))
     seen = lambda: rig.count("cpe_usp_records_total", kind="connect")  # noqa: E731
     await until(lambda: seen() > 0, 60)
-    begin = time.perf_counter()
-    await until(lambda: rig.count("cpe_usp_provisioned_total") >= agents, 120)
-    took = time.perf_counter() - begin
+    begin, used, kilobytes = time.perf_counter(), time.process_time(), resident()
+    others = [psutil.Process(pid) for pid in (fleet.pid, broker.pid)]
+    theirs = [cpu_s(one) for one in others]
+    await until(lambda: rig.count("cpe_usp_provisioned_total") >= agents, max(120, agents / 20), "all set up")
+    took, used, kilobytes = time.perf_counter() - begin, time.process_time() - used, resident() - kilobytes
+    theirs = [cpu_s(one) - before for one, before in zip(others, theirs, strict=True)]
     await starting
     controller = collector.controller
     assert controller is not None
@@ -49,7 +65,9 @@ async def measure(folder: Path, broker: Mosquitto, protocol: str, agents: int, g
     wrong = rig.count("cpe_usp_failed_total", reason="wanting") + rig.count("cpe_usp_failed_total", reason="silent")
     print(
         f"| {protocol} | {agents} | {took:.2f} s | {statistics.median(times):.1f} ms | "
-        f"{statistics.quantiles(times, n=100)[98]:.1f} ms | {wrong:.0f} |"
+        f"{statistics.quantiles(times, n=100)[98]:.1f} ms | {wrong:.0f} | {used / agents * 1000:.1f} ms | "
+        f"{theirs[0] / agents * 1000:.1f} ms | {theirs[1] / agents * 1000:.1f} ms | {kilobytes / agents:.1f} kB |",
+        flush=True,
     )
     await asyncio.to_thread(fleet.stop)
     task.cancel()
@@ -60,10 +78,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=int, default=50)
     parser.add_argument("--gets", type=int, default=500)
+    parser.add_argument("--protocol", choices=("5", "3.1.1"))
     args = parser.parse_args()
-    print("| MQTT | agents | set up and read | Get, median | Get, 99th percentile | refused or silent |")
-    print("|---|---|---|---|---|---|")
-    for protocol in ("5", "3.1.1"):
+    head = "| MQTT | agents | set up and read | Get, median | Get, 99th percentile | refused or silent | "
+    print(head + "our CPU an agent | the fleet's | the broker's | our memory an agent |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for protocol in [args.protocol] if args.protocol else ["5", "3.1.1"]:
         with tempfile.TemporaryDirectory() as folder, Mosquitto(Path(folder) / "broker") as broker:
             asyncio.run(measure(Path(folder), broker, protocol, args.agents, args.gets))
 

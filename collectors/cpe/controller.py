@@ -8,6 +8,7 @@ time, the others wait in order.
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from collectors.base import CollectorContext
@@ -31,6 +32,9 @@ MAX_DUE = 1_000_000
 INVITATION = "invitation"
 LOOKED_AT = 2000  # rows of the inventory in one go
 RETRY_S = 30.0  # a router that could not be set up is tried again when it is heard after this time
+# One who is silent costs one message and a wait. If few were asked at a time, a power cut would take hours to be seen.
+CHECKS = 50  # times `at_once`, and
+CHECKS_PER_SWEEP = 500
 
 
 class Controller:
@@ -57,9 +61,10 @@ class Controller:
         self._presence = self._fresh_presence()
         self._endpoints: dict[int, str] = {}  # of lines whose endpoint the inventory does not name
         self._topics: dict[int, str] = {}  # of routers that are reached elsewhere than usual
-        self._due: dict[int, str] = {}  # line -> why: "provision" or "read" or "silent"; in order
+        self._due: dict[int, str] = {}  # line -> why: "provision" or "read"; in order
         self._retry: dict[int, float] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._checking: set[int] = set()  # those of them that ask who is silent
         self._swept_s = now_s()
         self._online = False
         self._invited = 0  # the inventory's rows before this one have been invited
@@ -94,7 +99,7 @@ class Controller:
         for line in self._tasks:
             if rows[line] >= 0:
                 self._presence.provisioned[rows[line]] = False
-        self._tasks = {}
+        self._tasks, self._checking = {}, set()
         for name in ("_endpoints", "_topics", "_due", "_retry"):
             table: dict[int, Any] = getattr(self, name)
             setattr(self, name, {int(rows[line]): value for line, value in table.items() if rows[line] >= 0})
@@ -226,20 +231,27 @@ class Controller:
         now_s = self._now_s()
         if not self._online:
             return
-        free = self._usp.at_once - len(self._tasks)
         if now_s - self._swept_s >= SWEEP_S:
             self._swept_s = now_s
-            for line in self._presence.overdue(now_s, max(free, 0)).tolist():
-                self._due.setdefault(line, "silent")
-        for line in list(self._due)[:free] if free > 0 and self._due else ():
-            if line in self._tasks:
-                continue
-            task = asyncio.create_task(self._work(line, self._due.pop(line)))
-            self._tasks[line] = task
-            task.add_done_callback(lambda done, line=line: self._ended(line, done))  # type: ignore[misc]
+            room = self._usp.at_once * CHECKS - len(self._checking)
+            for line in self._presence.overdue(now_s, min(max(room, 0), CHECKS_PER_SWEEP)).tolist():
+                if line in self._tasks or line in self._due:
+                    self._presence.ask_again(line)  # it is asked for something else
+                else:
+                    self._checking.add(line)
+                    self._begin(line, "silent")
+        free = self._usp.at_once - (len(self._tasks) - len(self._checking))
+        # Not a copy of all that are due: after a start that may be every router.
+        ready = (line for line in self._due if line not in self._tasks)
+        for line in list(islice(ready, free)) if free > 0 and self._due else ():
+            self._begin(line, self._due.pop(line))
         self._waiting.set(len(self._due))
         if self._usp.invite_per_s:
             self._invite(now_s)
+
+    def _begin(self, line: int, why: str) -> None:
+        task = self._tasks[line] = asyncio.create_task(self._work(line, why))
+        task.add_done_callback(lambda done: self._ended(line, done))
 
     def _invite(self, now_s: float) -> None:
         """Ask routers that were never heard for their protocol: one that was set up before we came has no reason to
@@ -269,6 +281,7 @@ class Controller:
     def _ended(self, line: int, task: "asyncio.Task[None]") -> None:
         if self._tasks.get(line) is task:
             del self._tasks[line]
+            self._checking.discard(line)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed.labels("internal_error").inc()
             text = f"a router could not be asked: {type(error).__name__}: {error}; please report this"

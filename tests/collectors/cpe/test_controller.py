@@ -1,5 +1,6 @@
 """What the controller refuses and bounds, without a broker: routers that lie, strangers, storms, old messages."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ class UspBench(Bench):
     """A reader with a controller; what it sends is kept."""
 
     def __init__(self, folder: Path, **more: object) -> None:
-        settings = CpeSettings(usp=UspSettings(enabled=True), **more)  # type: ignore[arg-type]
+        settings = CpeSettings(**{"usp": UspSettings(enabled=True), **more})  # type: ignore[arg-type]
         super().__init__(folder, settings, RecordingSink())
         self.sent: list[tuple[str, bytes, str]] = []
         controller = self.reader.controller
@@ -120,6 +121,34 @@ async def test_a_storm_of_notifications_is_bounded(tmp_path: Path) -> None:
     assert len([1 for subject, kind, _ in bench.told() if (subject, kind) == ("L1", "cpe_boot")]) == 10
     assert ("L2", "cpe_boot", "LocalReboot") in bench.told()
     assert len(bench.acknowledged) == 501
+    await bench.controller.close()
+
+
+async def test_all_who_are_silent_are_asked_at_once(tmp_path: Path) -> None:
+    """A power cut takes ten agents: each is asked whether it is there, however few are set up at a time, and is offline
+    when no answer comes; one that was just to be set up is no exception."""
+    bench = UspBench(tmp_path, usp=UspSettings(enabled=True, at_once=1, periodic_s=1, missed=1, answer_s=0.2))
+    bench.controller.connected()
+    for i in range(10):
+        agent = bench.agent(f"os::02FA17-S{i}")
+        bench.say(f"S{i}", bench.boot(agent))
+        bench.controller._presence.provisioned[i] = i > 0
+    bench.controller._due = {0: "provision"}
+    await bench.pass_s(0.1)
+    bench.sink.events.clear()
+    bench.sent.clear()
+    bench.controller.tick()
+    await until(lambda: len(bench.sent) == 1, what="the one to be set up is asked")
+    bench.s += 5
+    bench.controller.tick()
+    await until(lambda: len(bench.sent) == 10, what="all the others are asked")
+    for _ in range(3):
+        await asyncio.sleep(0.3)
+        bench.s += 2
+        bench.controller.tick()
+    await bench.pass_s(0.1)
+    gone = [(e.subject, e.value) for e in bench.sink.of_kind("cpe_offline")]
+    assert sorted(gone) == [(f"L{i}", "missed") for i in range(10)]
     await bench.controller.close()
 
 
