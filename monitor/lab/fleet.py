@@ -1,7 +1,8 @@
 """A fleet of simulated routers, as its owner sees it: one process (monitor.lab.fleet_side), a real MQTT session each.
 
-A router speaks plain JSON (with last will), TR-181 BulkData (the same, in TR-181's words) or USP (an agent without last
-will). One whose line is cut stays powered and comes back with its uptime; one without power comes back with a boot.
+A router speaks plain JSON (with last will), TR-181 BulkData (with last will, and no words for events: its values and
+states tell) or USP (an agent without last will). One whose line is cut stays powered and comes back with its uptime;
+one without power comes back with a boot.
 """
 
 import time
