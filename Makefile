@@ -104,6 +104,7 @@ bench-explain: setup
 
 bench-api: setup
 	$(ENV)/python benchmarks/api/lookup_rate.py $(ARGS)
+	$(ENV)/python benchmarks/api/page_speed.py
 
 bench-alerts: setup
 	$(ENV)/python -m benchmarks.alerts.storm $(ARGS)

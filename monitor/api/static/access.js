@@ -47,7 +47,7 @@ export async function fillKeys() {
     const { items } = await call("GET", "/keys");
     const rows = items.map((k) => {
       const how = k.revoked_at ? "access_revoked" : k.expires_at && Date.parse(k.expires_at) < Date.now() ? "access_expired" : "access_valid";
-      const end = how === "access_valid" ? twice("revoke", `${t("revoke")}: ${k.name} (${k.key_id})`, () => call("DELETE", `/keys/${encodeURIComponent(k.key_id)}`).then(fillKeys)) : null;
+      const end = how === "access_valid" ? twice("revoke", "revoke_really", `${t("revoke")}: ${k.name} (${k.key_id})`, () => call("DELETE", `/keys/${encodeURIComponent(k.key_id)}`).then(fillKeys)) : null;
       return h("tr", {}, h("td", {}, k.name), h("td", {}, k.key_id), h("td", {}, k.role), h("td", {}, within(k)), when(k.created_at), when(k.expires_at, "key_always"), when(k.last_used_at, "never"), h("td", {}, h("span.chip", {}, t(how))), h("td", {}, end));
     });
     return items.length ? table(["key_name", "key_id", "role", "regions", "access_made", "key_until", "key_used", "access_state", ""], rows, "keys") : h("p.muted", {}, t("keys_none"));
@@ -73,7 +73,7 @@ function openAccount(user) {
   };
   const form = h("form.part.account", {}, h("h2", { id: "user-title" }, `${t("user")}: ${user.name}`), label("role", role), label("regions_given", regions), user.external ? null : label("user_password_new", password), told,
     h("div.tools", {}, h("button.primary", {}, t("save")), h("button", { type: "button", id: "user-disable", onclick: () => done(() => call("PATCH", url, { disabled: !user.disabled_at })) }, t(user.disabled_at ? "enable" : "disable")),
-      twice("remove", `${t("remove")}: ${user.name}`, () => done(() => call("DELETE", url))), h("button", { type: "button", onclick: () => sheet.close() }, t("incident_close"))));
+      twice("remove", "remove_really", `${t("remove")}: ${user.name}`, () => done(() => call("DELETE", url))), h("button", { type: "button", onclick: () => sheet.close() }, t("incident_close"))));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const change = { role: role.value, regions: listed(regions) };
@@ -99,14 +99,14 @@ function panel(name, ...parts) {
 }
 
 // What cannot be taken back is asked for twice, on the button itself.
-function twice(name, spoken, work) {
+function twice(name, really, spoken, work) {
   const button = h("button.mini", { type: "button", "aria-label": spoken }, t(name));
   button.addEventListener("click", () => {
     if (button.dataset.asked) return void Promise.resolve(work()).catch((error) => (button.textContent = error.message));
     button.dataset.asked = "yes";
     button.classList.add("danger");
-    button.textContent = t(`${name}_really`);
-    button.setAttribute("aria-label", `${t(`${name}_really`)} ${spoken}`);
+    button.textContent = t(really);
+    button.setAttribute("aria-label", `${t(really)} ${spoken}`);
   });
   return button;
 }

@@ -2,10 +2,12 @@
 import { chart } from "./charts.js";
 import { ago, h, icon, svg, term } from "./dom.js";
 import { affectedText, markMine, openIncident } from "./incidents.js";
-import { reportPart } from "./report.js";
+import { draft, reportPart } from "./report.js";
 import { call } from "./server.js";
 import { $, clock, number, now, said, span, state, t } from "./words.js";
 
+// Verdicts about an area: they are spoken of to anybody who calls from there.
+const AREA = ["KNOWN_OUTAGE", "AREA_POWER_CUT", "OUTAGE_FORMING", "PLANNED_WORK"];
 const VERIFIED = ["customer_number", "phone_password", "address_and_name", "callback", "other"];
 
 export async function look(key, verified = null, wired = null) {
@@ -23,6 +25,9 @@ export async function look(key, verified = null, wired = null) {
     state.skew = Date.parse(answer.at) - Date.now();
     answer.verified = verified;
     answer.wired = wired;
+    const before = state.answer;
+    // The same call goes on: what was typed or logged for it stays.
+    if (before?.line && before.line.line_id === answer.line?.line_id && (verified || wired !== null)) [answer.draft, answer.logged] = [draft(), before.logged];
     state.answer = answer;
     renderAnswer();
     $("status").textContent = said(answer.verdict.title);
@@ -64,14 +69,18 @@ function repaint() {
   const focused = document.activeElement?.id;
   $("verdict")?.replaceWith(verdictPart(state.answer));
   $("evidence")?.replaceWith(evidencePart(state.answer));
+  $("verify-area")?.toggleAttribute("hidden", !AREA.includes(state.answer.verdict.code));
   if (focused && document.activeElement?.id !== focused) $(focused)?.focus();
 }
 
 export function renderAnswer() {
   const answer = state.answer;
-  if (!answer) $("answer").replaceChildren(h("div.empty", {}, h("h2", {}, t("empty_title")), h("p", {}, t("empty_text"))));
-  else if (!answer.line) $("answer").replaceChildren(h("article.card.verdict", {}, verdictPart(answer), candidates(answer)));
-  else $("answer").replaceChildren(h("article.card.verdict", {}, verdictPart(answer), reportPart(answer), evidencePart(answer), linePart(answer), historyPart(answer)));
+  const shown = $("answer");
+  if (answer && shown.dataset.lookup === answer.lookup_id) answer.draft = draft();  // another language, back from another view
+  shown.dataset.lookup = answer?.lookup_id ?? "";
+  if (!answer) shown.replaceChildren(h("div.empty", {}, h("h2", {}, t("empty_title")), h("p", {}, t("empty_text"))));
+  else if (!answer.line) shown.replaceChildren(h("article.card.verdict", {}, verdictPart(answer), candidates(answer)));
+  else shown.replaceChildren(h("article.card.verdict", {}, verdictPart(answer), verifyPart(answer), reportPart(answer), evidencePart(answer), linePart(answer), historyPart(answer)));
   markMine();
 }
 
@@ -152,12 +161,18 @@ function pickLine(lineId) {
   look(lineId);
 }
 
+function verifyPart(answer) {
+  const line = answer.line;
+  const again = async (how) => { await look(line.line_id, how, answer.wired ?? null); $("verify")?.focus(); };
+  const select = h("select", { id: "verify", onchange: () => select.value && again(select.value) },
+    h("option", { value: "" }, t(line.masked ? "verify_none" : "verify_open")), VERIFIED.map((v) => h("option", { value: v, selected: v === answer.verified }, t(`verify_${v}`))));
+  const note = h("p.small.muted", { id: "verify-area", hidden: !AREA.includes(answer.verdict.code) }, t("verify_area"));
+  return h("section.part.slim", { id: "verify-part" }, h("div.verify", {}, h("label", { for: "verify" }, t("verify")), select, note));
+}
+
 function linePart(answer) {
   const line = answer.line;
-  const select = h("select", { id: "verify", onchange: () => select.value && look(line.line_id, select.value, answer.wired ?? null) },
-    h("option", { value: "" }, t("verify_none")), VERIFIED.map((v) => h("option", { value: v, selected: v === answer.verified }, t(`verify_${v}`))));
-  const verify = line.masked || answer.verified ? h("div.verify", {}, h("label", { for: "verify" }, t("verify")), select) : null;
-  return h("section.part", { id: "line" }, h("h3", {}, t("line")), verify, h("dl.line", {},
+  return h("section.part", { id: "line" }, h("h3", {}, t("line")), h("dl.line", {},
     term("line_path", line.path), term("line_technology", [line.technology, line.service_class].filter(Boolean).join(", ") || "–"), term("line_cpe", [line.cpe_model, line.cpe_firmware].filter(Boolean).join(" ") || "–"),
     term("line_customer", [line.name, line.customer_id].filter(Boolean).join(" · ") || "–"), term("line_place", [line.street, line.city].filter(Boolean).join(", ") || "–"), term("line_phone", line.phone || "–")));
 }

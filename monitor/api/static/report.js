@@ -5,11 +5,15 @@ import { $, said, state, t } from "./words.js";
 
 const SYMPTOMS = ["no_internet", "slow", "drops", "no_phone", "no_tv", "login", "wifi", "other"];
 
+// What is being typed now, to be taken along when the part is made anew.
+export const draft = () => ($("words") ? { symptom: $("symptom").value, words: $("words").value } : undefined);
+
 export function reportPart(answer) {
   const requestId = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
   const part = h("section.part.report", { id: "report" });
   const symptom = h("select", { id: "symptom" }, SYMPTOMS.map((s) => h("option", { value: s }, t(`symptom_${s}`))));
   const words = h("textarea", { id: "words", maxlength: 4000, rows: 1 });
+  if (answer.draft) [symptom.value, words.value] = [answer.draft.symptom, answer.draft.words];
   const button = h("button.primary", { id: "log", "aria-keyshortcuts": "Control+Enter", title: "Ctrl + Enter" }, t("report_button"));
   const problem = h("p.error", { role: "alert", hidden: true });
   const form = h("form", {}, h("label", {}, t("report_symptom"), symptom), h("label", {}, t("report_words"), words), button);

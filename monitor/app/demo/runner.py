@@ -6,6 +6,7 @@ process, however it ends.
 
 import asyncio
 import contextlib
+import csv
 import math
 import signal
 import socket
@@ -236,15 +237,23 @@ def injected(fault: Fault) -> Injected:
     return made
 
 
+def customer_of(inventory_file: Path, line_id: str) -> str:
+    """The customer number of a line, as the caller would give it."""
+    with inventory_file.open(newline="", encoding="utf-8") as file:
+        return next(row["customer_id"] for row in csv.DictReader(file) if row["line_id"] == line_id)
+
+
 def _greeting(provider: VirtualProvider, url: str, key: str, length_s: float) -> str:
     how = "simulated lines" if provider.simulated else "real ICMP into a network namespace"
     why = f" ({provider.why_simulated})" if provider.why_simulated else ""
     sample = provider.faults["splitter"].lines[0]
+    customer = customer_of(provider.inventory_file, sample)
     return (
         f"Faultline runs: {how}{why}; {len(provider.resolvers)} real resolvers, a real broker.\n"
         f"  page  {url}/\n"
         f"  key   {key}\n"
         "  alerts go to a webhook of this demo: lines that begin with ALERT are what it was sent\n"
-        f"  try the line {sample}; this takes {length_s / 60:.1f} minutes, Ctrl-C ends it\n"
+        f"  take a call: customer {customer} (line {sample}) will be cut off; this takes {length_s / 60:.1f} minutes,"
+        " Ctrl-C ends it\n"
         "It learns what is normal first; then things break."
     )
