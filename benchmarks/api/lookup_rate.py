@@ -140,7 +140,7 @@ async def _server(lines: int, pipe: Connection) -> None:
         bindings = Bindings(inventory)
         current = [make_view(inventory, clock.now_ns())]
         state = StateStore(folder / "state.sqlite", clock)
-        settings = ApiSettings(port=0, lookups_alarm_per_hour=10_000_000)
+        settings = ApiSettings(port=0, lookups_alarm_per_hour=10_000_000, requests_per_minute=10_000_000)
         services = Services(
             view=lambda: current[0],
             inventory=lambda: inventory,

@@ -35,6 +35,11 @@ def also(code: VerdictCode) -> Finding:
     return Finding(code, Confidence.UNCLEAR, "", wins=False)
 
 
+def emergency(f: LineFacts) -> tuple[Coded, ...]:
+    """The phone hangs on the line: while it is down, 112 is reached by mobile only."""
+    return codes("say.emergency_call") if f.down or f.login_refused_ns else ()
+
+
 def coded(code: str, **params: Param) -> Coded:
     return Coded(code, params)
 

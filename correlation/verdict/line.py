@@ -90,7 +90,7 @@ def login_failed(f: LineFacts) -> Finding | None:
         VerdictCode.LOGIN_FAILED,
         Confidence.SURE if f.age_s(refused) < 900 else Confidence.LIKELY,
         disposition,
-        say=codes(say),
+        say=codes(say, "say.emergency_call"),
         steps=codes(*steps),
         do_not=codes("dont.ask_password", "dont.dispatch"),
         evidence=(evidence, *about_line(f)),

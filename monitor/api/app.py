@@ -13,6 +13,7 @@ from monitor.api.auth import Gate
 from monitor.api.context import Api
 from monitor.api.direct import Shortcut
 from monitor.api.middleware import Wrapper
+from monitor.api.rate import Rate
 from monitor.api.routes import (
     access,
     admin,
@@ -88,7 +89,13 @@ def create_app(services: Services) -> FastAPI:
     page.install(app, services)
     settings = services.settings
     app.add_middleware(Shortcut, direct=api.direct)
-    app.add_middleware(Gate, authenticator=api.auth, metrics_open=settings.metrics_open)
+    app.add_middleware(
+        Gate,
+        authenticator=api.auth,
+        rate=Rate(settings.requests_per_minute),
+        clock=services.clock,
+        metrics_open=settings.metrics_open,
+    )
     app.add_middleware(Wrapper, https=bool(settings.tls_cert_file) or settings.secure_cookie)
     _document_security(app)
     return app

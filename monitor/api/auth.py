@@ -21,7 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.api.guesses import Guesses
 from monitor.api.problems import Problem, store_fails
+from monitor.api.rate import Rate
 from monitor.api.services import Services
+from monitor.clock import Clock
 
 COOKIE = "faultline_session"
 REMEMBER_S = 5.0
@@ -174,11 +176,16 @@ class Authenticator:
 class Gate:
     """ASGI: without a valid key or session only the open paths are reached; sets `scope["principal"]`.
 
-    A write by cookie must bring the CSRF token of its session, and must not come from another site."""
+    Nobody sends more than its allowance (Rate). A write by cookie must bring the CSRF token of its session, and not
+    come from another site."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, metrics_open: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, authenticator: Authenticator, rate: Rate, clock: Clock, metrics_open: bool
+    ) -> None:
         self._app = app
         self._auth = authenticator
+        self._rate = rate
+        self._clock = clock
         self._open = OPEN | ({"/metrics"} if metrics_open else set())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -187,7 +194,9 @@ class Gate:
             return
         path, method = scope["path"], scope["method"]
         try:
-            scope["principal"] = await self._principal(scope, path, method)
+            scope["principal"] = who = await self._principal(scope, path, method)
+            if who is not None and (wait_s := self._rate.wait_s(who.identity, self._clock.now_ns())):
+                raise Problem(429, "too many requests of this key or account: wait a moment", retry_s=wait_s)
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return

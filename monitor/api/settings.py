@@ -9,6 +9,7 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `port` 0 takes a free one, which the log names. `tls_cert_file` and `tls_key_file` (both or none) serve https; set
     `secure_cookie` also when a proxy in front of it does. `metrics_open`: `/metrics` answers without a key.
     `streams`: event streams at the same time. `failures_per_minute`: wrong keys per client before it has to wait.
+    `requests_per_minute`: of one key or account, a minute's worth at once; 0: no limit.
     `probe_every_s`: a line is probed at most so often on request. `lookups_alarm_per_hour`: more look-ups than that
     by one person are written to the log. `report_days`: how long customers' reports are kept; 0: until erased.
     """
@@ -23,6 +24,7 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics_open: bool = False
     streams: int = 1000
     failures_per_minute: int = 20
+    requests_per_minute: int = 3000
     probe_every_s: float = 5.0
     lookups_alarm_per_hour: int = 300
     report_days: int = 730
@@ -36,6 +38,8 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"session_hours is {self.session_hours}: give 0.1 to 168")
         if self.streams < 1 or self.failures_per_minute < 1 or self.lookups_alarm_per_hour < 1:
             raise ValueError("streams, failures_per_minute and lookups_alarm_per_hour are at least 1")
+        if not 0 <= self.requests_per_minute <= 100_000_000:
+            raise ValueError(f"requests_per_minute is {self.requests_per_minute}: give requests, or 0 for no limit")
         if not 0 <= self.report_days <= 36500:
             raise ValueError(f"report_days is {self.report_days}: give days, or 0 to keep until erased")
         if not 1 <= self.probe_every_s <= 600:

@@ -49,6 +49,8 @@ class PhoneRule:
 
     def keys(self, text: str) -> list[str]:
         """Every key that `text`, typed by a person, may mean, the likeliest first; empty when it is no phone number."""
+        if text[:4].casefold() == "tel:":  # RFC 3966, as telephone systems and web pages hand it over
+            text = text[4:].partition(";")[0]
         if not text or any(c.isalpha() or c in "@,:" for c in text):
             return []
         first = self.key(text)

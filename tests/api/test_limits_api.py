@@ -108,3 +108,23 @@ async def test_injection_in_every_text(
     assert name.status_code == (201 if text.isprintable() else 422)
     await http["agent"].get(f"/api/v1/lines/{'%0d%0aINFO forged'}")
     assert all("\n" not in r.getMessage() and "\r" not in r.getMessage() for r in caplog.records)
+
+
+@pytest.mark.parametrize("settings", [ApiSettings(port=0, requests_per_minute=30)])
+async def test_a_key_has_its_allowance(isp: Provider, http: Clients) -> None:
+    """A minute's worth at once, then 429 with the time to wait, on every path, also by the session of the same key;
+    another key goes on, and after that time there is one request more."""
+    body = {"key": "L000"}
+    answers = [await http["agent"].post("/api/v1/lookup", json=body) for _ in range(31)]
+    assert [a.status_code for a in answers] == [200] * 30 + [429]
+    assert answers[-1].headers["content-type"] == "application/problem+json"
+    assert answers[-1].headers["retry-after"] == "2"
+    assert (await http["agent"].get("/api/v1/incidents")).status_code == 429
+    async with isp.client() as browser:
+        await browser.post("/api/v1/session", json={"key": isp.keys["agent"]})
+        assert (await browser.get("/api/v1/session")).status_code == 429
+    assert (await http["lead"].post("/api/v1/lookup", json=body)).status_code == 200
+    assert (await http[""].get("/healthz")).status_code == 200
+    await isp.clock.advance(2)
+    answers = [await http["agent"].post("/api/v1/lookup", json=body) for _ in range(2)]
+    assert [a.status_code for a in answers] == [200, 429]

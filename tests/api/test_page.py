@@ -92,6 +92,39 @@ async def test_the_customers_words_are_kept(isp: Provider, chromium: Browser) ->
     assert (report.symptom, report.words) == ("drops", EVIL)
 
 
+async def test_what_was_typed_stays_through_the_call(isp: Provider, chromium: Browser) -> None:
+    """Ticking who the caller is, and another language, keep the customer's words; a logged report stays logged; the
+    next call about the line shows that somebody has called."""
+    outage(isp)
+    async with page(chromium, isp.url, isp.keys["lead"]) as shown:
+        await shown.fill("#key", "L000")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#verify-area")).to_be_visible()
+        await expect(shown.locator("#earlier")).to_be_empty()
+        await shown.fill("#words", "nothing since noon")
+        await shown.select_option("#symptom", "no_phone")
+        await shown.select_option("#verify", "callback")
+        await expect(shown.locator("#verify")).to_be_focused()
+        await expect(shown.locator("#words")).to_have_value("nothing since noon")
+        await shown.click("[data-language=de]")
+        await expect(shown.locator("#words")).to_have_value("nothing since noon")
+        await expect(shown.locator("#symptom")).to_have_value("no_phone")
+        await shown.keyboard.press("Control+Enter")
+        await expect(shown.locator("#report")).to_contain_text("R-000001")
+        await shown.select_option("#verify", "other")
+        await expect(shown.locator("#verify")).to_be_focused()
+        await expect(shown.locator("#log")).to_have_count(0)
+        await shown.keyboard.press("Escape")
+        await shown.keyboard.type("L000")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#earlier")).to_contain_text("R-000001")
+        await expect(shown.locator("#earlier")).not_to_contain_text("noon")
+        await expect(shown.locator("#words")).to_have_value("")
+        assert mistakes(shown) == []
+    (report,) = isp.app.state.api.reports.search().items
+    assert (report.symptom, report.words) == ("no_phone", "nothing since noon")
+
+
 async def test_german_and_back_without_losing_the_answer(isp: Provider, chromium: Browser) -> None:
     """The browser's language decides at first; switching keeps the verdict; the sentence has its own switch."""
     outage(isp)

@@ -64,6 +64,21 @@ def test_situation(scene: Scene, paint: Callable[[Scene], None], expected: Verdi
     assert found.disposition
 
 
+UNPLUGGED = {V.DATA_STALE, V.ACCOUNT_SUSPENDED, V.NOT_YET_ACTIVATED, V.NOT_OBSERVABLE}
+
+
+@pytest.mark.parametrize("paint", [paint for paint, _ in CASES], ids=[paint.__name__ for paint, _ in CASES])
+def test_who_has_no_line_is_reminded_of_the_emergency_number(scene: Scene, paint: Callable[[Scene], None]) -> None:
+    """Whatever the reason: the phone is as dead as the line, so 112 by mobile is said; to others not."""
+    paint(scene)
+    found = verdict(scene)
+    reminded = "say.emergency_call" in {coded.code for coded in found.say}
+    if "seen.no_reply" in seen(found) and scene.state[0] == LineState.DOWN and found.code not in UNPLUGGED:
+        assert reminded
+    if found.code in {V.NO_FAULT_FOUND, V.SLOW_VS_BASELINE, V.UNSTABLE, V.CPE_FAULT, V.DNS_FAULT, V.WIFI_ONLY}:
+        assert not reminded
+
+
 def test_every_verdict_is_reached() -> None:
     """No code of today's evidence lacks a situation in the table above, or a test below."""
     elsewhere = {V.IDENTITY_UNCLEAR, V.ACCOUNT_SUSPENDED, V.NOT_YET_ACTIVATED, V.WIFI_ONLY}

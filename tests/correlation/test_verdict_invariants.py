@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from correlation import verdict as package
 from correlation.verdict import judge
-from correlation.verdict.line import REASONS
+from correlation.verdict.flags import REASONS
 from monitor.clock import NS
 from monitor.inventory import Inventory, Observability
 from monitor.records import (

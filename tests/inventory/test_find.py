@@ -50,6 +50,7 @@ def found(inventory: Inventory, key: str) -> list[tuple[str, MatchedBy]]:
         ("0049301234567", MatchedBy.PHONE, ["L1"]),
         ("+49 (0)30 / 1234567", MatchedBy.PHONE, ["L1"]),
         ("030-1234567", MatchedBy.PHONE, ["L1"]),
+        ("tel:+49-30-1234567;ext=5", MatchedBy.PHONE, ["L1"]),
         ("30 1234567", MatchedBy.PHONE, ["L1"]),
         ("0151 12345678", MatchedBy.PHONE, ["L3"]),
         ("4915112345678", MatchedBy.PHONE, ["L3"]),

@@ -1,7 +1,7 @@
 // The customer's report: one click, with what the customer said.
 import { h } from "./dom.js";
 import { call } from "./server.js";
-import { $, said, state, t } from "./words.js";
+import { $, clock, said, state, t } from "./words.js";
 
 const SYMPTOMS = ["no_internet", "slow", "drops", "no_phone", "no_tv", "login", "wifi", "other"];
 
@@ -36,5 +36,16 @@ export function reportPart(answer) {
   });
   if (answer.logged) part.append(h("div.logged", {}, h("strong", {}, `✓ ${t("report_done", { case: answer.logged.case_id })}`), h("p", {}, said(answer.logged.say))));
   else part.append(h("h3", {}, t("report")), form, problem);
+  part.append(h("div", { id: "earlier" }));
+  earlier(answer);
   return part;
+}
+
+// Whoever calls again is known to have called: the last reports of the line, without anybody's words.
+async function earlier(answer) {
+  answer.earlier ??= call("GET", `/calls?limit=3&line_id=${encodeURIComponent(answer.line.line_id)}`).catch(() => ({ items: [] }));
+  const { items } = await answer.earlier;
+  if (!items.length || state.answer?.lookup_id !== answer.lookup_id) return;
+  const rows = items.map((r) => h("li", {}, h("strong", {}, r.case_id), ` · ${clock(r.at, true)} · `, t(`symptom_${r.symptom}`), " · ", said(r.verdict_title)));
+  $("earlier")?.replaceChildren(h("h3", {}, t("report_earlier")), h("ul.small", {}, rows));
 }
