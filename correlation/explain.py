@@ -64,6 +64,7 @@ class Explainer:
             if now_explained == explained or (len(causes) == 1 and now_explained == evidence.lines.size):
                 break
             explained = now_explained
+        self.tree.forget()
         return sorted(causes, key=lambda c: (-c.gain, c.scope.name))
 
     def _solve(self, evidence: Evidence, explained: int) -> list[Cause]:

@@ -53,8 +53,11 @@ def alone(k: Numbers, n: Numbers, p: Numbers, dispersion: float) -> F64:
     mean = np.clip(_floats(p), 1e-9, 0.9)
     a = mean * (1 - dispersion) / dispersion
     b = (1 - mean) * (1 - dispersion) / dispersion
-    result: F64 = lbeta(a + failed, b + spared) - lbeta(a, b)
-    return result
+    if a.shape != failed.shape:
+        result: F64 = lbeta(a + failed, b + spared) - lbeta(a, b)
+        return result
+    after, before = lbeta(np.stack([a + failed, a]), np.stack([b + spared, b]))
+    return np.asarray(after - before)
 
 
 def together(k: Numbers, n: Numbers) -> F64:

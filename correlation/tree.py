@@ -28,6 +28,20 @@ class Tree:
 
 
 @dataclass(slots=True)
+class _Below:
+    """Elements with enough fallen lines, parents before children: columns of `_Table` that no chance changes.
+    `covered`: enough of its lines were asked, and enough of the fallen are sure to be down."""
+
+    element: Ints
+    parent: Ints
+    low: Ints
+    high: Ints
+    fell: Ints
+    counted: Ints
+    covered: npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
 class _Table:
     """Elements with enough fallen lines, parents before children; `parent` as a place in this table, -1 at the top."""
 
@@ -44,18 +58,47 @@ class _Table:
 
 
 class TreeSearch:
-    """Bound to one inventory; keeps nothing between calls. `price`: what a cause costs, told by the explainer."""
+    """Bound to one inventory. `price`: what a cause costs, told by the explainer.
+
+    One explanation asks again and again for parts of the same falls: what was found for them is kept until `forget`, or
+    until another evidence comes. A part is known by its lines; everything else it has from the whole."""
 
     def __init__(self, inventory: Inventory, settings: CauseSettings) -> None:
         self.inventory = inventory
         self.settings = settings
         self.price = 0.0
+        self._whole: Evidence | None = None
+        self._chance: Chance | None = None
+        self._below: dict[bytes, _Below] = {}
+        self._trees: dict[bytes, Tree] = {}
+
+    def forget(self) -> None:
+        self._whole = self._chance = None
+        self._below.clear()
+        self._trees.clear()
 
     def best(self, evidence: Evidence, chance: Chance) -> Tree:
+        """`evidence`: that of `chance`, or a part of it. The same tree for the same part: it is not to be changed."""
+        if chance.evidence is not self._whole:
+            self.forget()
+            self._whole = chance.evidence
+        if chance is not self._chance:
+            self._chance = chance
+            self._trees.clear()
+        key = evidence.lines.tobytes()
+        tree = self._trees.get(key)
+        if tree is None:
+            tree = self._trees[key] = self._best(evidence, chance, key)
+        return tree
+
+    def _best(self, evidence: Evidence, chance: Chance, key: bytes) -> Tree:
         lines = evidence.lines
         if not lines.size:
             return Tree([], 0.0)
-        table = self._table(evidence, chance)
+        below = self._below.get(key)
+        if below is None:
+            below = self._below[key] = self._counted(evidence)
+        table = self._table(evidence, chance, below)
         # Lines under no listed element, at the price of chance.
         top = table.parent < 0
         loose = lines.size - int(table.fell[top].sum())
@@ -65,7 +108,8 @@ class TreeSearch:
             return Tree([], float(length))
         return self._choose(evidence, chance, table, float(length))
 
-    def _table(self, evidence: Evidence, chance: Chance) -> _Table:
+    def _counted(self, evidence: Evidence) -> _Below:
+        """Elements with enough fallen lines, whatever chance is."""
         elements, settings = self.inventory.elements, self.settings
         lines = evidence.lines
         found = touched(self.inventory, lines)
@@ -75,8 +119,16 @@ class TreeSearch:
         fell = high - low
         middle, began = struck_each(evidence.at_ns, low, high)
         spared, covered = heard_each(evidence, elements.lo[found], elements.hi[found], middle, began, settings)
-        counted = fell + spared
-        enough = evidence.firmly(low, high) >= settings.min_lines
+        covered &= evidence.firmly(low, high) >= settings.min_lines
+        place = np.full(len(elements), -1, np.int64)
+        place[found] = np.arange(found.size)
+        above = elements.parent[found]
+        parent = np.where(above >= 0, place[above], -1)
+        return _Below(found, parent, low, high, fell, fell + spared, covered)
+
+    def _table(self, evidence: Evidence, chance: Chance, below: _Below) -> _Table:
+        elements, settings = self.inventory.elements, self.settings
+        found, fell, counted = below.element, below.fell, below.counted
         p = chance.at(found, fell, counted)
         price = np.full(found.size, self.price)
         scopes = evidence.held
@@ -86,20 +138,17 @@ class TreeSearch:
             if scopes and element_scope(elements.paths[e]) in scopes:
                 price[i] -= settings.keep_nats
         least = settings.min_share if evidence.min_share is None else evidence.min_share
-        place = np.full(len(elements), -1, np.int64)
-        place[found] = np.arange(found.size)
-        above = elements.parent[found]
         return _Table(
             element=found,
-            parent=np.where(above >= 0, place[above], -1),
-            low=low,
-            high=high,
+            parent=below.parent,
+            low=below.low,
+            high=below.high,
             fell=fell,
             counted=counted,
             p=p,
             by_chance=alone(fell, counted, p, settings.dispersion),
             failed=together(fell, counted) - price,
-            eligible=(fell >= least * counted) & covered & enough,
+            eligible=(fell >= least * counted) & below.covered,
         )
 
     def _alone(self, fell: Ints, counted: Ints, chance: Chance) -> F64:
