@@ -85,6 +85,7 @@ export async function openIncident(id) {
   }
   const dialog = $("incident");
   const writing = dialog.open && dialog.dataset.id === id ? [...dialog.querySelectorAll("input")].map((f) => f.value) : [];
+  const focused = dialog.open && dialog.dataset.id === id ? document.activeElement?.id : null;
   const unfolded = dialog.dataset.id === id && dialog.querySelector("details")?.open;
   dialog.dataset.id = id;
   const explained = i.explanation.map((e) => h("p", {}, said(e)));
@@ -104,9 +105,9 @@ export async function openIncident(id) {
   dialog.querySelectorAll("input").forEach((field, n) => { field.value = writing[n] ?? ""; });
   if (unfolded) dialog.querySelector("details").open = true;
   if (!dialog.open) dialog.showModal();
+  // A live change must not take the place from whoever works by keyboard; where it has gone, nothing is near by mistake.
+  else if (focused !== null) ($(focused) ?? dialog.querySelector(".close")).focus();
 }
-
-
 
 function actions(i) {
   const told = h("p.small", { role: "status" });
@@ -122,19 +123,19 @@ function actions(i) {
       told.textContent = error.message;
     }
   };
-  const note = h("input", { type: "text", maxlength: 4000, required: true });
-  const etr = h("input", { type: "datetime-local", required: true });
-  const next = h("input", { type: "datetime-local" });
+  const note = h("input", { id: "incident-note", type: "text", maxlength: 4000, required: true });
+  const etr = h("input", { id: "incident-etr", type: "datetime-local", required: true });
+  const next = h("input", { id: "incident-next", type: "datetime-local" });
   return h("section.part.actions", {},
     h("form", { onsubmit: send("note", () => ({ text: note.value })) }, h("label", {}, t("incident_note_text"), note), h("button", {}, t("incident_note"))),
     h("form", { onsubmit: send("etr", () => ({ at: new Date(etr.value).toISOString(), next_update: next.value ? new Date(next.value).toISOString() : null })) }, h("label", {}, t("incident_etr_at"), etr), h("label", {}, t("incident_next_update"), next), h("button", {}, t("incident_etr"))),
-    h("div.tools", {}, i.acked_by ? null : h("button.primary", { type: "button", onclick: send("ack", () => ({})) }, t("incident_ack")), h("button.danger", { type: "button", onclick: send("resolve", () => ({})) }, t("incident_resolve"))), told);
+    h("div.tools", {}, i.acked_by ? null : h("button.primary", { id: "incident-ack", type: "button", onclick: send("ack", () => ({})) }, t("incident_ack")), h("button.danger", { id: "incident-resolve", type: "button", onclick: send("resolve", () => ({})) }, t("incident_resolve"))), told);
 }
 
 // The lines that were ever affected; each leads to its look-up.
 function affected(i) {
   const rows = i.lines.slice(0, 200).map((line) => h("li", {}, h("button.mini", { type: "button", onclick: () => { $("incident").close(); feed.look(line); } }, line)));
   const more = i.lines_affected - rows.length;
-  return h("section.part", {}, h("details", {}, h("summary", {}, t("incident_lines", { n: number(i.lines_affected) })), h("ul.chips.lines", {}, rows),
+  return h("section.part", {}, h("details", {}, h("summary", { id: "incident-lines" }, t("incident_lines", { n: number(i.lines_affected) })), h("ul.chips.lines", {}, rows),
     more > 0 ? h("p.small.muted", {}, t("incident_lines_more", { n: number(more) })) : null));
 }
