@@ -294,6 +294,9 @@ class Controller:
             else:
                 answer = await self.ask(line, calls.get([INFO]))
                 self._take(line, [(p + n, v) for p, row in read_rows(answer).items() for n, v in row.items()])
+                if why == "silent":
+                    # It lives and has not reported: a factory reset may have taken its subscriptions.
+                    self._want(line, "provision")
         except AgentSilent:
             self._failed.labels("silent").inc()
             self._retry[line] = self._now_s() + RETRY_S

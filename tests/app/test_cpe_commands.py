@@ -1,6 +1,8 @@
 """`faultline cpe` against a real broker and simulated routers."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -94,6 +96,18 @@ def test_what_goes_wrong_is_one_line(
     err = capsys.readouterr().err
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_watch_ends_with_its_reader(world: World) -> None:
+    """In a pipe whose reader has seen enough it ends at once, without a word about the broker."""
+    command = [sys.executable, "-m", "monitor.app", "cpe", "watch", "--config", world.config, "--seconds", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        assert watching.stdout.readline()
+        watching.stdout.close()
+        assert watching.stderr.read() == b""
+        assert watching.wait(20) in (0, 141)
 
 
 def test_watch_shows_reports(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from monitor.app.commands.common import config_option, json_option
 from monitor.app.errors import RunFailed
 
 if TYPE_CHECKING:
+    from collectors.cpe.frames import Inbound
     from collectors.cpe.oneshot import Agent, OneShot
     from monitor.app.settings import Settings
     from monitor.inventory import Inventory
@@ -167,9 +168,27 @@ def watch(config: Path, seconds: float | None, key: str) -> None:
     async def work() -> None:
         usp = settings.cpe.usp.controller_topic
         topics = [f"{settings.cpe.prefix}/{serial}/#", f"{usp}/{serial}", f"{usp}/{serial}/+"]
-        shot.listeners.append(lambda message: click.echo(describe(message, settings.cpe, REPLY_TO)))
+        unread = asyncio.Event()
+
+        def show(message: "Inbound") -> None:
+            try:
+                click.echo(describe(message, settings.cpe, REPLY_TO))
+            except BrokenPipeError:
+                unread.set()  # whoever read our output (head, grep -m) has seen enough
+
+        shot.listeners.append(show)
         async with shot.connected(topics):
-            await asyncio.wait_for(shot.lost(), seconds)
+            lost, enough = asyncio.ensure_future(shot.lost()), asyncio.ensure_future(unread.wait())
+            try:
+                async with asyncio.timeout(seconds):
+                    await asyncio.wait([lost, enough], return_when=asyncio.FIRST_COMPLETED)
+                if lost.done():
+                    lost.result()
+            finally:
+                lost.cancel()
+                enough.cancel()
+        if unread.is_set():
+            raise BrokenPipeError
 
     _run(work())
 

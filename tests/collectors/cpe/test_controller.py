@@ -152,6 +152,27 @@ async def test_all_who_are_silent_are_asked_at_once(tmp_path: Path) -> None:
     await bench.controller.close()
 
 
+async def test_one_that_lives_and_does_not_report_is_looked_through(tmp_path: Path) -> None:
+    """No Periodic! came, but it answers when it is asked: its subscriptions may be gone, so it is set up again."""
+    bench = UspBench(tmp_path, usp=UspSettings(enabled=True, periodic_s=1, missed=1, answer_s=5))
+    bench.controller.connected()
+    bench.say("S1", bench.boot(bench.agents[1]))
+    line = bench.rig.inventory.by_serial("S1")[0]
+    bench.controller._presence.provisioned[line] = True
+    bench.controller._due.clear()
+    await bench.pass_s(0.1)
+    bench.sent.clear()
+    bench.s += 5
+    bench.controller.tick()
+    await until(lambda: bench.sent, what="the question whether it is there")
+    answer = bench.agents[1].received(bench.sent[0][1])
+    assert answer is not None
+    bench.say("S1/r/faultline", answer)
+    await until(lambda: bench.controller._due == {line: "provision"}, what="that it is due")
+    assert bench.sink.of_kind("cpe_offline") == []
+    await bench.controller.close()
+
+
 async def test_giant_and_deep_payloads_are_refused(bench: UspBench) -> None:
     """A record above the limit, a Push! with a tower of brackets, and one with a thousand reports."""
     bench.say("S1", b"x" * 70_000)
