@@ -1,7 +1,7 @@
 """From a message of the broker to records: who speaks, in which dialect, and when its acknowledgement is due.
 
 Runs on the event loop, straight from the socket, so there is no queue that a crash could lose. Availability becomes
-`cpe_online` / `cpe_offline`; telemetry (plain JSON, or TR-181 BulkData) goes to `reports`, USP records to the
+`cpe_online` / `cpe_offline`; telemetry (plain JSON, TR-181 BulkData, collectd) goes to `reports`, USP records to the
 controller. A state (online, offline, dying gasp, LOS) whose time is not known carries the value "retained": what the
 broker kept for us (retained, or queued while we were away), and last wills in the instant in which the broker itself
 went down. Values queued without a time of their own get that of their arrival.
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from collectors.base import CollectorContext
+from collectors.cpe import collectd
 from collectors.cpe.bulkdata import is_bulk, read_bulk
 from collectors.cpe.controller import Controller
 from collectors.cpe.frames import Inbound
@@ -55,6 +56,7 @@ class CpeReader:
         self._context = context
         self._now_s = now_s
         self._prefix = settings.prefix + "/"
+        self._collectd_prefix = settings.collectd_prefix + "/" if settings.collectd_prefix else ""
         self._usp_prefix = settings.usp.controller_topic + "/"
         self._handover = Handover(context, settings.batch_s, now_s)
         self._routers = self._fresh_routers()
@@ -70,7 +72,7 @@ class CpeReader:
         self._message_s = 0.0
         self.last_ns: int | None = None
         messages = context.metrics.counter("cpe_messages_total", "messages from routers", ["kind"])
-        self._messages = {kind: messages.labels(kind) for kind in ("availability", "telemetry", "usp")}
+        self._messages = {kind: messages.labels(kind) for kind in ("availability", "telemetry", "collectd", "usp")}
 
     @property
     def controller(self) -> Controller | None:
@@ -122,6 +124,9 @@ class CpeReader:
         elif self._controller is not None and topic.startswith(self._usp_prefix):
             serial, _, within = topic[len(self._usp_prefix) :].partition("/")
             kind = "usp"
+        elif self._collectd_prefix and topic.startswith(self._collectd_prefix):
+            serial, _, within = topic[len(self._collectd_prefix) :].partition("/")
+            kind = "collectd"
         else:
             raise Refused("bad_topic")
         if not serial:
@@ -140,6 +145,9 @@ class CpeReader:
             self._telemetry(arrival, "" if within in ("event", "events") else within)
         elif kind == "availability":
             self._availability(arrival)
+        elif kind == "collectd":
+            if (what := collectd.known(within)) is not None and self._allow(arrival):
+                self._reports.take(arrival, collectd.read_values(what, message.payload))
         else:
             assert self._controller is not None
             self._controller.arrived(arrival, within, allow=lambda: self._allow(arrival))

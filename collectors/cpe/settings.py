@@ -59,7 +59,8 @@ class CpeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `window_s`; more are counted and dropped, its last availability never is. `clock_skew_s`: a router's own time is
     believed when it is at most so far from ours. `share`: several collectors with the same name share the routers
     (`$share`); each needs a client_id of its own. `command_cert_file`, `command_key_file`: what `faultline cpe` shows
-    the broker, where that names clients by certificate and would throw the daemon out.
+    the broker, where that names clients by certificate and would throw the daemon out. `collectd_prefix`: first level
+    of the topics of routers whose collectd publishes (`PREFIX/SERIAL/PLUGIN/TYPE`); "": there are none.
     """
 
     enabled: bool = False
@@ -75,6 +76,7 @@ class CpeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cert_file: str = ""
     key_file: str = ""
     prefix: str = "cpe"
+    collectd_prefix: str = ""
     keepalive_s: int = 30
     timeout_s: float = 5.0
     session_expiry_s: int = 86400
@@ -98,6 +100,9 @@ class CpeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("cpe.client_id is empty: a persistent session needs a name that stays the same")
         if not self.prefix or any(c in self.prefix for c in "+#\0") or self.prefix.strip("/") != self.prefix:
             raise ValueError(f"cpe.prefix is {self.prefix!r}: give topic levels without '+', '#' and outer '/'")
+        collectd = self.collectd_prefix
+        if any(c in collectd for c in "+#\0") or collectd.strip("/") != collectd or collectd == self.prefix:
+            raise ValueError(f"cpe.collectd_prefix is {collectd!r}: give topic levels of its own, without '+', '#'")
         if not 5 <= self.keepalive_s <= 65535:
             raise ValueError(f"cpe.keepalive_s is {self.keepalive_s}: give 5 to 65535 seconds")
         if not 0.1 <= self.timeout_s <= 60:

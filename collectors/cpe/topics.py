@@ -46,6 +46,8 @@ def parse_within(rest: str) -> Within | None:
 def subscriptions(settings: CpeSettings) -> list[str]:
     """What a collector reads; with `share`, everything but the answers to its own questions is shared."""
     topics = [f"{settings.prefix}/+/availability", f"{settings.prefix}/+/telemetry/#"]
+    if settings.collectd_prefix:
+        topics.append(f"{settings.collectd_prefix}/+/+/+")
     if settings.usp.enabled:
         topics += [f"{settings.usp.controller_topic}/+", f"{settings.usp.controller_topic}/+/+"]
     if settings.share:
