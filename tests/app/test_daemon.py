@@ -3,12 +3,17 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from monitor.clock import NS
 from monitor.lab.process import free_port
+from monitor.records import Change, Flag, FlagKind
+from monitor.store.settings import StoreSettings
+from monitor.store.state import StateStore
 from tests.alerts.smtp_server import SmtpServer
 from tests.app.rig import PER_SPLITTER, SPLITTERS, Rig, inventory_text, line_id
 from tests.lab.helpers import gone
@@ -195,3 +200,26 @@ def test_nothing_is_left_after_a_kill(tmp_path: Path) -> None:
             assert children
             end()
             assert gone([daemon.pid, *children])
+
+
+def test_the_days_list_is_made_and_is_the_same_after_a_kill(tmp_path: Path) -> None:
+    """A line that was flagged yesterday is on the list soon after the start; after kill -9 it is the very same list."""
+    rig = Rig(tmp_path)
+    now_ns = time.time_ns()
+    began = now_ns - 30 * 3600 * NS
+    state = StateStore.open(StoreSettings(folder=str(tmp_path / "data")))
+    flag = Flag(line_id(0, 1), FlagKind.UNSTABLE, "loss", 0.1, "ratio", began, began)
+    state.apply(0, [Change(began, "flag_raised", flag=flag)])
+    state.close()
+    with rig.wire:
+        try:
+            rig.start()
+            rig.until(lambda: rig.get("/api/v1/ranking")["at"], "the first list is made")
+            before = rig.get("/api/v1/ranking")
+            assert [(one["rank"], one["line_id"]) for one in before["items"]] == [(1, line_id(0, 1))]
+            rig.kill()
+            rig.start()
+            rig.until(lambda: rig.get("/api/v1/ranking")["at"], "the list is made again")
+            assert rig.get("/api/v1/ranking") == before
+        finally:
+            rig.stop()
