@@ -36,7 +36,7 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "samples": (np.uint16, 0),
     "slow_sum": (np.float32, 0.0),
     "loss_sum": (np.float32, 0.0),
-    "usual_loss": (np.float32, 0.0),
+    "usual_loss": (np.float32, 0.01),
     "well": (np.uint16, 0),
     "flagged": (np.uint16, 0),
     # the two addresses of a line that has IPv4 and IPv6 (correlation.families)

@@ -138,7 +138,7 @@ class SlowSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decide: float = 14.0
     step_max: float = 3.0
     unstable_loss: float = 0.2
-    unstable_decide: float = 14.0
+    unstable_decide: float = 11.0
     unstable_flaps: int = 6
     segment_share: float = 0.5
     segment_lines: int = 5

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from correlation.baselines import siblings
 from correlation.baselines import telemetry as tele
+from correlation.baselines.losses import LOST_MAX, Losses
 from correlation.baselines.regimes import Regimes
 from correlation.baselines.seasons import Seasons
 from correlation.baselines.steadiness import Steadiness
@@ -30,7 +31,6 @@ from monitor.records import Change, Flag, FlagKind, LineState
 from monitor.records.rounds import F32, I32
 
 NS = 1_000_000_000
-HOUR_NS = 3600 * NS
 SLOW = 1  # bits of table.flagged: statistically slow
 UNSTABLE = 2  # loses too much
 TOLD_SLOW = 4  # with a flag of its own
@@ -45,11 +45,7 @@ FORGET = 0.02  # weight of a new sample in the spread once it is settled
 CENTRE_S = 4 * 3600.0  # the centre follows over hours
 FLOOR_RATIO = 0.03  # a spread below 3 % of the centre, or below half a millisecond, is measurement
 FLOOR_MS = 0.5
-LOST_MAX = 2  # of a streak only so many rows count as loss: the rest is being down
-LOSS_FORGET = 0.1
-BASE_LOSS = (0.01, 0.1)  # what a line may lose as a matter of course
 SUSPICIOUS = 0.3  # share of the deciding sum from which nothing is learned
-LOSS_SUSPICIOUS = 0.6
 JITTER_DECIDE = 24.0
 SHIFT_ROWS = 4  # replies of a new, slower regime that settle the matter
 MOST_JUDGED = 20_000  # lines a step whose regime is looked at closely
@@ -80,9 +76,9 @@ class SlowLines:
         self.settings: SlowSettings = settings.slow
         self.flags: dict[str, Flag] = {}
         self.segments = Segments(inventory, table, book, settings)
-        self.network_loss = BASE_LOSS[0]
         self.regimes = Regimes(len(table))
         self.steadiness = Steadiness(len(table))
+        self.losses = Losses(table, self.steadiness, self.settings)
         self.telemetry = Telemetry(len(table))
         self.seasons = Seasons(len(inventory.elements), settings.timezone)
         self.rhythm: F32 = np.zeros(len(inventory.elements), np.float32)
@@ -94,7 +90,7 @@ class SlowLines:
         seen = [take(values.line, values.kind, values.value, values.at_ns) for values in heard.values]
         for part in heard.parts:
             self._round_trips(part)
-            self._losses(part)
+            self.losses.take(part, self.table.flagged[part.line] & UNSTABLE == 0)
             self._regimes(part, now_ns)
             seen.append(part.line)
         if not seen:
@@ -106,8 +102,8 @@ class SlowLines:
         changes += self.segments.review(self._slow_lines(), now_ns, self.flags)
         self._release(covered & ~self.segments.covered)
         self._tell(touched, now_ns, changes, maintenance)
-        self.steadiness.hourly(now_ns // HOUR_NS)
         self._learn_rhythm(now_ns)
+        self.losses.habits.learn(now_ns)
         return tuple(changes)
 
     def _learn_rhythm(self, now_ns: int) -> None:
@@ -162,37 +158,6 @@ class SlowLines:
         table.well[lines] = np.where(is_slow, well, table.well[lines]).astype(np.uint16)
         self.steadiness.replies(lines, x, JITTER_DECIDE)
 
-    def _losses(self, part: Rows) -> None:
-        table, settings = self.table, self.settings
-        lines = part.line
-        dead = part.received == 0
-        counts = ~dead | (table.misses[lines] <= LOST_MAX)
-        counts &= table.slot[lines] < 0
-        lost = (part.sent - part.received).astype(np.float32)
-        lost = np.where(dead, np.minimum(lost, 2), lost)
-        got = part.received.astype(np.float32)
-        base = np.clip(np.maximum(table.usual_loss[lines], self.network_loss), *BASE_LOSS).astype(np.float32)
-        p = np.maximum(settings.unstable_loss * 1.5, 2 * base)
-        step = lost * np.log(p / base) + got * np.log((1 - p) / (1 - base))
-        before = table.loss_sum[lines]
-        total = np.clip(before + step, 0, 2 * settings.unstable_decide)
-        began = counts & (before <= 0) & (total > 0)
-        table.loss_since_s[lines[began]] = part.at_ns[began] // NS
-        table.loss_sum[lines] = np.where(counts, total, table.loss_sum[lines])
-        table.loss_sum[lines[table.slot[lines] >= 0]] = 0
-        ratio = lost / np.maximum(lost + got, 1)
-        if counts.any():
-            share = min(np.count_nonzero(counts) / (10 * len(table)), 0.1)
-            self.network_loss += share * (min(float(ratio[counts].mean()), BASE_LOSS[1]) - self.network_loss)
-        # A single loss is no suspicion: left out, it would make every line's usual loss too small.
-        calm = counts & (total < LOSS_SUSPICIOUS * settings.unstable_decide) & (table.flagged[lines] & UNSTABLE == 0)
-        usual = table.usual_loss[lines]
-        table.usual_loss[lines] = np.where(calm, usual + np.float32(0.01) * (ratio - usual), usual)
-        known = table.loss[lines]
-        fresh = np.where(np.isnan(known), ratio, known + np.float32(LOSS_FORGET) * (ratio - known))
-        table.loss[lines] = np.where(counts, fresh, known)
-        self.steadiness.losses(lines[dead & counts])
-
     def _regimes(self, part: Rows, now_ns: int) -> None:
         """A slower regime of its own settles what the sum suspects, and dates it. A dead line is no regime: only the
         first misses count."""
@@ -229,7 +194,7 @@ class SlowLines:
             (
                 UNSTABLE,
                 alive & (table.loss_sum[touched] >= settings.unstable_decide),
-                (table.loss_sum[touched] <= 0) & (table.loss[touched] < 0.05),
+                self.losses.well(touched),
             ),
             (JITTER, alive & (jitter >= JITTER_DECIDE), jitter <= 0),
             (FLAPS, alive & (flaps >= settings.unstable_flaps), flaps < settings.unstable_flaps // 2),
@@ -240,6 +205,7 @@ class SlowLines:
             ),
         ):
             flagged = np.where(begins, flagged | bit, np.where(ends, flagged & ~np.uint16(bit), flagged))
+        table.loss_sum[touched[(table.flagged[touched] & UNSTABLE > 0) & (flagged & UNSTABLE == 0)]] = 0
         table.flagged[touched] = flagged.astype(np.uint16)
         ill = flagged & (SLOW | UNSTABLE | JITTER | LONE) > 0
         up = table.is_up(touched)
@@ -345,7 +311,12 @@ class SlowLines:
     # --- keeping --------------------------------------------------------------------------------------------------
 
     def clock(self) -> dict[str, float]:
-        return {**self.segments.clock(), "network_loss": self.network_loss}
+        return {
+            **self.segments.clock(),
+            **self.losses.habits.clock(),
+            "network_loss": self.losses.network,
+            "loss_now": self.losses.now,
+        }
 
     def save(self) -> dict[str, npt.NDArray[np.generic]]:
         """The baselines' columns; flags and clock are kept by whoever keeps the engine."""
@@ -356,7 +327,9 @@ class SlowLines:
         self, flags: list[Flag], clock: dict[str, float], arrays: dict[str, npt.NDArray[np.generic]] | None = None
     ) -> None:
         """What an older snapshot lacks is learned anew."""
-        self.network_loss = clock.get("network_loss", self.network_loss)
+        self.losses.network = clock.get("network_loss", self.losses.network)
+        self.losses.now = clock.get("loss_now", self.losses.now)
+        self.losses.habits.load(clock)
         self.flags = {f.flag_id: f for f in flags}
         self.segments.load(clock)
         if arrays is not None:
@@ -368,6 +341,9 @@ class SlowLines:
         """Take over what `older` knows: line i is `to[i]` of this inventory, element i `elements[i]`, -1: gone."""
         self.regimes = older.regimes.remap(to, len(self.table))
         self.steadiness = older.steadiness.remap(to, len(self.table))
+        self.losses = Losses(self.table, self.steadiness, self.settings)
+        self.losses.network, self.losses.now = older.losses.network, older.losses.now
+        self.losses.habits.load(older.losses.habits.clock())
         self.telemetry = older.telemetry.remap(to, len(self.table))
         self.seasons = older.seasons.remap(elements, len(self.inventory.elements))
         self.rhythm = self.seasons.now(self.seasons.learned_ns)

@@ -1,7 +1,7 @@
 """How steady a line is: jitter against its own, and how often it loses several probes in a row.
 
 Jitter is the mean absolute difference of consecutive round trips (RFC 3550's D). Evidence that it has grown is summed
-as for slowness; nothing is learned meanwhile. Loss bursts are counted with a memory of a day. 21 bytes a line.
+as for slowness; nothing is learned meanwhile. Streaks of losses are counted for `losses`. 34 bytes a line.
 """
 
 import numpy as np
@@ -13,15 +13,17 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "jitter_ms": (np.float32, 0.0),
     "usual_ms": (np.float32, 0.0),
     "jitter_sum": (np.float32, 0.0),
-    "bursts": (np.float32, 0.0),  # in about a day
+    "before_loss": (np.float32, 0.0),  # evidence of loss before the present streak
     "run": (np.uint8, 0),  # lost in a row
+    "block_rows": (np.uint8, 0),
+    "block_loss": (np.float32, 0.0),  # summed up in the present block
+    "habit_lost": (np.float32, 0.0),  # see `habits`
+    "habit_rows": (np.float32, 0.0),
 }
 QUICK, SLOWLY = np.float32(0.15), np.float32(0.01)
 TIMES = 6.0  # jitter is conspicuous from so many times the usual,
 LEAST_MS, LEAST_RATIO = 15.0, 0.3  # and so many ms, and such a share of the round trip
 STEP_MAX = 3.0
-BURST_ROWS = 3
-DAY_H = 24.0
 
 
 class Steadiness:
@@ -31,13 +33,16 @@ class Steadiness:
     jitter_ms: F32
     usual_ms: F32
     jitter_sum: F32
-    bursts: F32
+    before_loss: F32
     run: U8
+    block_rows: U8
+    block_loss: F32
+    habit_lost: F32
+    habit_rows: F32
 
     def __init__(self, lines: int) -> None:
         for name, (kind, _) in COLUMNS.items():
             setattr(self, name, np.zeros(lines, kind))
-        self.hour = 0
 
     def replies(self, lines: I32, rtt_ms: F32, limit: float) -> None:
         """One reply of each line. `limit`: where the sum of evidence decides."""
@@ -54,38 +59,19 @@ class Steadiness:
         clipped = np.minimum(difference, 4 * usual)
         self.usual_ms[lines] = np.where(calm, usual + SLOWLY * (clipped - usual), usual)
         self.last_ms[lines] = rtt_ms
-        run = self.run[lines]
-        burst = run >= BURST_ROWS
-        if burst.any():
-            self.bursts[lines[burst]] += 1
-        self.run[lines] = 0
-
-    def losses(self, lines: I32) -> None:
-        """One row without a reply of each line."""
-        self.run[lines] = np.minimum(self.run[lines], 254) + np.uint8(1)
-
-    def hourly(self, hour: int) -> None:
-        """Forget bursts by and by; `hour` since the epoch."""
-        if self.hour and hour > self.hour:
-            self.bursts *= np.float32(np.exp(-(hour - self.hour) / DAY_H))
-        self.hour = max(self.hour, hour)
 
     def save(self) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
-        columns = {f"steady_{name}": getattr(self, name).copy() for name in COLUMNS}
-        return {**columns, "steady_hour": np.array([self.hour], np.int64)}
+        return {f"steady_{name}": getattr(self, name).copy() for name in COLUMNS}
 
     def load(self, arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> None:
         for name in COLUMNS:
             saved = arrays.get(f"steady_{name}")
             if saved is not None and saved.shape == getattr(self, name).shape:
                 getattr(self, name)[:] = saved
-        if "steady_hour" in arrays:
-            self.hour = int(arrays["steady_hour"][0])
 
     def remap(self, to: I32, lines: int) -> "Steadiness":
         fresh = Steadiness(lines)
         kept = np.flatnonzero(to >= 0)
         for name in COLUMNS:
             getattr(fresh, name)[to[kept]] = getattr(self, name)[kept]
-        fresh.hour = self.hour
         return fresh
