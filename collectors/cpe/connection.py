@@ -7,9 +7,10 @@ acknowledgements leave in one write (docs/adr/0004-mqtt-client.md).
 """
 
 import asyncio
+import math
 import ssl
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import aiomqtt
 import paho.mqtt.client as paho
@@ -24,6 +25,7 @@ READ_BYTES = 1 << 18
 ENDPOINT_PROPERTY = "usp-endpoint-id"
 USP_CONTENT = "usp.msg"
 MAX_OUTGOING = 1000  # requests on their way to the broker
+T = TypeVar("T")
 
 
 class Refusal(aiomqtt.MqttError):
@@ -124,6 +126,16 @@ class AckingClient(aiomqtt.Client):
         self._client._sock_close()
         if self._disconnected.done() and not self._disconnected.cancelled():
             self._disconnected.exception()  # seen: asyncio need not warn of it
+
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109
+        """As aiomqtt's, but being cancelled in the very turn in which the answer comes is not lost: asyncio.wait_for of
+        Python 3.11 returns the answer, and the collector would go on for ever."""
+        seconds = self.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(None if seconds == math.inf else seconds):
+                return await fut
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
 
     def acknowledge(self, mid: int, qos: int) -> None:
         """Written with the others of this turn of the loop."""

@@ -3,8 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import aiomqtt
 import pytest
 
+from collectors.cpe.connection import AckingClient
 from collectors.cpe.frames import HEAD, BrokenStream, Frames, Inbound
 from collectors.cpe.settings import CpeSettings, UspSettings
 from collectors.cpe.topics import agent_topic, parse_within, request_topics, subscriptions
@@ -187,6 +189,21 @@ async def test_giant_and_deep_payloads_are_refused(bench: UspBench) -> None:
     assert bench.dropped("too_many_fields") == 1
     assert len(bench.acknowledged) == 3
     await bench.controller.close()
+
+
+async def test_being_cancelled_as_the_answer_comes_is_not_lost() -> None:
+    """The broker's answer and the daemon's end in the same turn of the loop: it ends."""
+    client = AckingClient(CpeSettings(), "127.0.0.1", None, None, lambda _: None, lambda _: None)
+    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.ensure_future(client._wait_for(answer, 5.0))
+    await asyncio.sleep(0)
+    answer.set_result(1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    late: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    with pytest.raises(aiomqtt.MqttError, match="timed out"):
+        await client._wait_for(late, 0.01)
 
 
 def test_topics() -> None:
