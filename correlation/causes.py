@@ -155,7 +155,10 @@ class CauseFinder:
             spared[mine] = 0
             for case in free:
                 spared[case.lines] = 0  # who fell with the others and is back speaks against no cause
-            causes += self._explain(mine, at, firm, spared, window_s, free, now_ns)
+            found = self._explain(mine, at, firm, spared, window_s, free, now_ns)
+            for cause in found:
+                cause.weighed = frozenset(c.state.slot for c in free)
+            causes += found
         return causes
 
     def _with_pending(self, lines: I32, at_ns: I64, now_ns: int) -> tuple[I32, I64, Flags]:

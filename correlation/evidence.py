@@ -85,6 +85,7 @@ class Cause:
     chance would explain `expected`. `told`: all lines that it explains, sure or not.
 
     `strays`: lines filed elsewhere that fell with it (`correlation.strays`); they count in none of the figures.
+    `weighed`: slots of the living cases whose lines it could have claimed.
     `gain`: log-odds against chance, price paid. `length`: its own description length (negative nats).
     """
 
@@ -105,6 +106,7 @@ class Cause:
     struck_ns: int = 0
     told: I32 = field(default_factory=lambda: np.zeros(0, np.int32))
     strays: I32 = field(default_factory=lambda: np.zeros(0, np.int32))
+    weighed: frozenset[int] = frozenset()
 
     @property
     def taken(self) -> I32:

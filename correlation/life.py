@@ -14,6 +14,7 @@ from correlation.casebook import FREE, CaseBook
 from correlation.cases import Case, CaseState
 from correlation.evidence import Cause
 from correlation.saying import Facts, cause_code, explain_cause
+from correlation.sets import contained
 from correlation.settings import CorrelationSettings
 from correlation.suspects import misfiled
 from monitor.records import Coded, IncidentKind, IncidentStatus, LineState, Scope, ScopeKind
@@ -53,7 +54,8 @@ class Life:
             if owner is None:
                 owner = self._begin(cause, now_ns)
             else:
-                self._follow(owner, cause, now_ns)
+                whole = owner.state.slot in cause.weighed and owner.state.slot not in claimed
+                self._follow(owner, cause, now_ns, whole)
             claimed.add(owner.state.slot)
             self._absorb_others(owner, cause, now_ns, claimed)
             self._hand_over(owner, cause)
@@ -63,10 +65,11 @@ class Life:
                 self.book.withdraw(case, now_ns)
 
     def _owner(self, cause: Cause, claimed: set[int]) -> Case | None:
-        """The living case that most of these lines belong to, if it is no other cause's already."""
+        """The living case of the same scope, or the one that most of these lines belong to, if it is no other cause's
+        already."""
         table, cases = self.book.table, self.book.cases
         for known in self.book.living(IncidentKind.OUTAGE):
-            if known.state.opened and known.state.scope == cause.scope and known.state.slot not in claimed:
+            if known.state.opened and known.state.scope == cause.scope:
                 return known
         slots = table.slot[cause.taken]
         slots, counts = np.unique(slots[slots >= 0], return_counts=True)
@@ -81,7 +84,7 @@ class Life:
         if best is not None:
             return cases[-best[1]]
         for known in self.book.living(IncidentKind.OUTAGE):
-            if known.state.scope == cause.scope and known.state.slot not in claimed:
+            if known.state.scope == cause.scope:
                 return known
         return None
 
@@ -131,12 +134,14 @@ class Life:
         case.state.below_ns = case.state.recovering_ns = case.state.asked_ns = case.state.resolved_ns = 0
         self.book.take(case, lines)
 
-    def _follow(self, case: Case, cause: Cause, now_ns: int) -> None:
-        """A living case is confirmed by an evaluation, perhaps with another scope."""
+    def _follow(self, case: Case, cause: Cause, now_ns: int, whole: bool) -> None:
+        """A living case is confirmed by an evaluation, perhaps with another scope. `whole`: all its lines were looked at
+        for this one cause."""
         state = case.state
         known = len(case.lines)
         self.book.take(case, cause.taken)
-        self._leave(case, cause)
+        if whole:
+            self._leave(case, cause)
         if _same_area(cause.scope, state.scope):
             cause.scope = state.scope
         moved = cause.scope != state.scope
@@ -212,7 +217,12 @@ class Life:
             state = case.state
             if not fell.size:
                 break
-            if not state.opened or state.status is not IncidentStatus.OPEN:
+            if not state.opened:
+                continue
+            if state.status is IncidentStatus.RECOVERING:  # what falls again was not back: it flaps
+                inside = contained(fell, case.lines) & (table.slot[fell] < 0)
+                self.book.take(case, fell[inside])
+                fell = fell[~inside]
                 continue
             if state.observable and len(case.lines) < 0.5 * state.observable and now_ns - state.started_ns > 900 * NS:
                 continue  # a partial failure, long ago: a later fall is judged afresh

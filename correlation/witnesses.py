@@ -30,6 +30,7 @@ DROP_SEEN, DROP_MISSING = 0.3, 0.1  # of the lines that are down, in the session
 COUNT_SHARE = 0.1  # a count says nothing about fewer lines than that of it
 REPORT_LAG_NS = 150 * NS  # BNGs miss some echoes before they end a session
 DELAYS = 64
+GASP_NS = 90 * NS  # a device may tell of its end a round before its line misses
 
 
 class SessionCounts:
@@ -92,14 +93,13 @@ class Witnesses:
 
     def _fallen(self, down: I32, started_ns: int) -> bool:
         """Did devices of these lines fall off the broker, or die audibly, as well?"""
-        since = started_ns - 30 * NS
-        online = self._online(down, started_ns)
-        gone = (
-            self.signs.count(down, "cpe_offline_ns", since)
-            + self.signs.count(down, "dying_gasp_ns", since)
-            + self.signs.count(down, "los_ns", since)
-        )
-        return gone >= max(WILLS, WILL_SHARE * online)
+        get, fell_ns, gone = self.signs.by_line.get, self.table.down_ns, 0
+        for line in down.tolist():
+            sign = get(line)
+            if sign is not None:  # with this fall: a device that left an hour before tells nothing about it
+                since = max(started_ns - 30 * NS, int(fell_ns[line]) - GASP_NS)
+                gone += (sign.cpe_offline_ns >= since) + (sign.dying_gasp_ns >= since) + (sign.los_ns >= since)
+        return gone >= max(WILLS, WILL_SHARE * self._online(down, started_ns))
 
     def _online(self, lines: I32, started_ns: int) -> int:
         """How many had a session with the broker when it began."""
