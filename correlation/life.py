@@ -135,8 +135,8 @@ class Life:
         self.book.take(case, lines)
 
     def _follow(self, case: Case, cause: Cause, now_ns: int, whole: bool) -> None:
-        """A living case is confirmed by an evaluation, perhaps with another scope. `whole`: all of its lines were looked
-        at for this one cause."""
+        """A living case is confirmed by an evaluation, perhaps with another scope. `whole`: all of its lines were
+        looked at for this one cause."""
         state = case.state
         known = len(case.lines)
         self.book.take(case, cause.taken)
