@@ -1,7 +1,6 @@
 """Keeps secrets out of terminals and logs: agents answer with passphrases in clear."""
 
 import re
-from collections.abc import Mapping
 
 HIDDEN = "********"
 _SECRET = re.compile(
@@ -19,7 +18,3 @@ def shown(path: str, value: str) -> str:
     if value and is_secret(path):
         return HIDDEN
     return "".join(c if c.isprintable() else "?" for c in value)
-
-
-def shown_all(values: Mapping[str, str], prefix: str = "") -> dict[str, str]:
-    return {prefix + name: shown(name, value) for name, value in values.items()}

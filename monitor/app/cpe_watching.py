@@ -5,7 +5,7 @@ import json
 from collectors.cpe.bulkdata import is_bulk
 from collectors.cpe.frames import Inbound
 from collectors.cpe.normal import Refused, clean, decode_json
-from collectors.cpe.redact import shown, shown_all
+from collectors.cpe.redact import shown
 from collectors.cpe.settings import CpeSettings
 from collectors.cpe.usp import calls
 from collectors.cpe.usp.notices import Notify
@@ -21,7 +21,9 @@ def describe(message: Inbound, settings: CpeSettings, reply_mark: str) -> str:
         serial = message.topic[len(usp) :].partition("/")[0]
         text = _record(message.payload)
     else:
-        serial, _, rest = message.topic.removeprefix(settings.prefix + "/").partition("/")
+        own = settings.collectd_prefix or settings.prefix
+        prefix = own if message.topic.startswith(own + "/") else settings.prefix
+        serial, _, rest = message.topic.removeprefix(prefix + "/").partition("/")
         text = f"{rest.partition('/' + reply_mark)[0]}  {_json(message.payload)}"
     return f"{clean(serial):16} {text}"[:MAX_SHOWN]
 
@@ -34,7 +36,7 @@ def _json(payload: bytes) -> str:
     if is_bulk(content):
         entries = [entry for entry in content["Report"] if isinstance(entry, dict)]
         return "; ".join(_object(entry) for entry in entries)
-    return _object(content) if isinstance(content, dict) else clean(str(content))
+    return _object(content) if isinstance(content, dict) else clean(json.dumps(_hidden(content)))
 
 
 def _object(content: dict[str, object]) -> str:
@@ -64,11 +66,16 @@ def _record(payload: bytes) -> str:
     return f"{head} an answer"
 
 
+def _told(name: str, value: str) -> str:
+    """A parameter of an event; some hold JSON with names of its own (ParameterMap), and with secrets."""
+    return _json(value.encode()) if value.lstrip()[:1] in ("{", "[") else shown(name, value)
+
+
 def _notify(notify: Notify) -> str:
     if (event := notify.event) is not None:
         if event.event_name == "Push!":
             return f"Push! {_json(event.params.get('Data', '').encode())}"
-        values = " ".join(f"{name}={value}" for name, value in shown_all(event.params).items())
+        values = " ".join(f"{clean(name)}={_told(name, value)}" for name, value in event.params.items())
         return f"{event.obj_path}{event.event_name} {values}".rstrip()
     if (change := notify.value_change) is not None:
         return f"changed {change.param_path} {shown(change.param_path, change.param_value)}"

@@ -78,7 +78,7 @@ class Groups:
             return known[1]
         filed = self._filed_lines(group)
         joined = np.flatnonzero(column == group).astype(np.int32)
-        members = np.union1d(filed[column[filed] == FILED], joined).astype(np.int32)
+        members = np.sort(np.concatenate([filed[column[filed] == FILED], joined]))  # nobody is in both
         self._members[group] = version, members
         return members
 

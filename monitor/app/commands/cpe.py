@@ -168,6 +168,8 @@ def watch(config: Path, seconds: float | None, key: str) -> None:
     async def work() -> None:
         usp = settings.cpe.usp.controller_topic
         topics = [f"{settings.cpe.prefix}/{serial}/#", f"{usp}/{serial}", f"{usp}/{serial}/+"]
+        if settings.cpe.collectd_prefix:
+            topics.append(f"{settings.cpe.collectd_prefix}/{serial}/#")
         unread = asyncio.Event()
 
         def show(message: "Inbound") -> None:
