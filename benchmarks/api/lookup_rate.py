@@ -150,6 +150,7 @@ async def _server(lines: int, pipe: Connection) -> None:
             clock=clock,
             metrics=Metrics(),
             settings=settings,
+            audit_file=folder / "audit.waiting",
         )
         bare = FastAPI(openapi_url=None)
 

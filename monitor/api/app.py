@@ -55,6 +55,7 @@ def create_app(services: Services) -> FastAPI:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await api.audit.flush()
+            api.audit.close()
 
     app = FastAPI(
         title="Faultline",

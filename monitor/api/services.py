@@ -6,6 +6,7 @@ Everything is a function or a thread-safe object, so that the API neither owns n
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from pathlib import Path
 
 from collectors.base import Health
 from collectors.remote.hub import RemoteProbers
@@ -51,7 +52,8 @@ def _no_health() -> Sequence[Health]:
 @dataclass(slots=True)
 class Services:
     """`alerts_changed()`: what the alerts must know has changed beside the engine. `acknowledge_line(incident_id, by)`
-    takes the alert of a single line with an SLA, if it is one. `slack`: None without buttons.
+    takes the alert of a single line with an SLA, if it is one. `audit_file`: where entries of the audit trail stand
+    until the store has them; None: in memory only. `slack`: None without buttons.
 
     `submit` returns once the event is in the journal, and raises monitor.bus.IntakeFull.
 
@@ -78,5 +80,6 @@ class Services:
     version: str = ""
     slack: SlackButtons | None = None
     acknowledge_line: Callable[[str, str], bool] = _no_line
+    audit_file: Path | None = None
     alerts_changed: Callable[[], None] = _no_news
     ranking: Callable[[], CallList | None] = _no_list

@@ -11,6 +11,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -114,6 +115,7 @@ class Daemon:
             zone=zone,
             source=settings.daemon.source,
             version=__version__,
+            audit_file=Path(settings.store.folder) / "audit.waiting",
             slack=_slack_buttons(settings),
             acknowledge_line=lambda incident_id, by: acknowledge(outbox, incident_id, by, clock.now_ns()),
             alerts_changed=self.chain.nudge,

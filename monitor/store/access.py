@@ -178,6 +178,18 @@ class Access:
             with self._database.write() as connection:
                 connection.execute(insert(t.audit), rows)
 
+    def audit_missing(self, entries: Sequence[AuditEntry]) -> None:
+        """Note those of `entries` that do not stand in the trail yet: a process may have ended after it wrote them."""
+        if not entries:
+            return
+        row = t.audit.c
+        first, last = min(e.at_ns for e in entries), max(e.at_ns for e in entries)
+        with self._database.read() as connection:
+            query = select(t.audit).where(row.at_ns >= first, row.at_ns <= last)
+            known = {tuple(found)[1:] for found in connection.execute(query)}
+        unknown = {msgspec.structs.astuple(e)[1:]: e for e in entries}
+        self.audit_many([e for key, e in unknown.items() if key not in known])
+
     def audit_trail(
         self,
         since_ns: int = 0,

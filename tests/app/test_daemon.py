@@ -223,3 +223,21 @@ def test_the_days_list_is_made_and_is_the_same_after_a_kill(tmp_path: Path) -> N
             assert rig.get("/api/v1/ranking") == before
         finally:
             rig.stop()
+
+
+def test_no_look_up_goes_unnoted_by_a_kill(tmp_path: Path) -> None:
+    """Look-ups one after the other, and kill -9 right after the last answer: after the next start the audit trail holds
+    every one that was answered, once."""
+    rig = Rig(tmp_path)
+    with rig.wire:
+        try:
+            rig.start()
+            asked = [line_id(splitter, line) for splitter in range(4) for line in range(10)]
+            for key in asked:
+                assert rig.post("/api/v1/lookup", {"key": key}).status_code == 200
+            rig.kill()
+            rig.start()
+            trail = rig.get("/api/v1/audit", action="lookup", limit=1000)["items"]
+            assert [entry["subject"] for entry in reversed(trail)] == asked
+        finally:
+            rig.stop()
