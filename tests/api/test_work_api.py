@@ -293,6 +293,17 @@ async def test_events_of_outside_systems(isp: Provider, http: Clients) -> None:
     assert "no such line" in refused.json()["detail"]
     assert [e.kind for e in isp.said] == ["login_rejected"]
     assert isp.said[0].source == "probe"
+    for subject, value, says in (
+        ("L001", "bng:bng-2", ""),
+        ("L001", "duct:d-4", "changes while running"),
+        ("L001", "bng", "changes while running"),
+        ("element:north", "bng:bng-2", "a line is assigned"),
+    ):
+        answer = await http["probe"].post(
+            "/api/v1/events", json={"subject": subject, "kind": "group_assigned", "value": value}
+        )
+        assert answer.status_code == (422 if says else 202), answer.text
+        assert says in answer.text
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from monitor.api.problems import Problem
 from monitor.api.reach import Reach
 from monitor.clock import NS, number_to_ns, parse_time, rfc3339
 from monitor.inventory import Inventory
+from monitor.inventory.groups import CHANGING
 from monitor.records import EVENT_KINDS, Event, EventKind, Subject, parse_subject
 
 KEPT_S = 30 * 86400
@@ -181,6 +182,11 @@ def _event(given: m.EventIn, who: Principal, reach: Reach, now_ns: int) -> Event
     # What lies in another region is as if it were not there.
     if not _known(subject, reach.inventory) or not reach.subject(given.subject):
         raise _Refused("subject", f"there is no such {subject.kind} in the inventory")
+    if given.kind == "group_assigned":
+        if subject.kind != "line":
+            raise _Refused("subject", "a line is assigned to a group: give a line_id")
+        if given.value.partition(":")[0] not in CHANGING or ":" not in given.value:
+            raise _Refused("value", f"give KIND:NAME, of a kind that changes while running: {', '.join(CHANGING)}")
     try:
         at = given.at
         at_ns = now_ns if at is None else parse_time(at) if isinstance(at, str) else number_to_ns(at)
