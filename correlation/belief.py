@@ -20,6 +20,7 @@ from monitor.records.rounds import F32, I32, I64, U16
 NS = 1_000_000_000
 DAY_QUARTER_NS = 6 * 3600 * NS
 SHORT_FALL = 5  # rows
+PIECE = 16_384  # rows at a time
 NO_LINES: I32 = np.zeros(0, np.int32)
 
 
@@ -32,6 +33,13 @@ class Rows:
     sent: U16
     received: U16
     rtt_ms: F32
+
+    def pieces(self) -> "list[Rows]":
+        """The same rows in views of at most PIECE: what a step works on then stays in the processor's cache."""
+        if self.line.size <= PIECE:
+            return [self]
+        spans = [slice(low, low + PIECE) for low in range(0, self.line.size, PIECE)]
+        return [Rows(self.line[s], self.at_ns[s], self.sent[s], self.received[s], self.rtt_ms[s]) for s in spans]
 
 
 @dataclass(slots=True)
@@ -51,13 +59,14 @@ def usable(round_: ProbeRound, table: LineTable, now_ns: int) -> tuple[Rows, int
     """The rows that say something, and how many were refused (unknown index, absurd counts or times)."""
     target = round_.target
     good = (target >= 0) & (target < len(table)) & (round_.at_ns > 0) & (round_.at_ns <= now_ns + 60 * NS)
-    asked = round_.sent > 0
-    keep = np.flatnonzero(good & asked)
+    chosen = good & (round_.sent > 0)
     refused = int(np.count_nonzero(~good))
+    keep: slice | npt.NDArray[np.intp] = slice(None) if chosen.all() else np.flatnonzero(chosen)
     at = np.minimum(round_.at_ns[keep], now_ns)
-    if keep.size > 1 and (at[1:] < at[:-1]).any():
+    if at.size > 1 and (at[1:] < at[:-1]).any():
         order = np.argsort(at, kind="stable")
-        keep, at = keep[order], at[order]
+        keep = order if isinstance(keep, slice) else keep[order]
+        at = at[order]
     sent = round_.sent[keep]
     rtt = round_.rtt_ms[keep]
     rtt = np.where(np.isfinite(rtt) & (rtt > 0) & (rtt < 60_000), rtt, np.float32(np.nan)).astype(np.float32)
@@ -88,10 +97,19 @@ def apply_probes(table: LineTable, rows: Rows, source: int, settings: EvidenceSe
     A row that is not newer than what is known of its line from the same source is a duplicate or late: a late reply
     still counts as a reply when it is newer than the last one, a late miss does not.
     """
-    late = (rows.at_ns <= table.probed_ns[rows.line]) & (table.source[rows.line] == source)
-    hit = (rows.received > 0) & (rows.at_ns > table.replied_ns[rows.line])
-    miss = (rows.received == 0) & ~late
-    answered, at = rows.line[hit], rows.at_ns[hit]
+    done = [_apply(table, piece, source, settings) for piece in rows.pieces()]
+    if len(done) == 1:
+        return done[0]
+    return np.concatenate([answered for answered, _ in done]), np.concatenate([first for _, first in done])
+
+
+def _apply(table: LineTable, rows: Rows, source: int, settings: EvidenceSettings) -> tuple[I32, I32]:
+    lines = rows.line.astype(np.intp)  # numpy's own kind of index: converted once, not by every column
+    late = (rows.at_ns <= table.probed_ns[lines]) & (table.source[lines] == source)
+    replied = rows.received > 0
+    hit = replied & (rows.at_ns > table.replied_ns[lines])
+    miss = ~replied & ~late
+    answered, at = lines[hit], rows.at_ns[hit]
     learn = np.float32(settings.reply_learning)
     if answered.size:
         _learn_reply(table, answered, rows.sent[hit], rows.received[hit], learn, settings)
@@ -104,9 +122,9 @@ def apply_probes(table: LineTable, rows: Rows, source: int, settings: EvidenceSe
         table.misses[answered] = 0
         table.asked[answered] = False
         table.source[answered] = source
-    gone, at = rows.line[miss], rows.at_ns[miss]
-    if not gone.size:
-        return answered, NO_LINES
+    if not miss.any():
+        return rows.line[hit], NO_LINES
+    gone, at = lines[miss], rows.at_ns[miss]
     first = table.miss_ns[gone] == 0
     sent = rows.sent[miss].astype(np.float32)
     rate = np.clip(table.reply[gone], settings.reply_min, settings.reply_max)
@@ -116,22 +134,40 @@ def apply_probes(table: LineTable, rows: Rows, source: int, settings: EvidenceSe
     table.miss_ns[gone[first]] = at[first]
     table.misses[gone] = np.minimum(table.misses[gone].astype(np.int32) + 1, 255).astype(np.uint8)
     table.source[gone] = source
-    return answered, gone[first]
+    return rows.line[hit], rows.line[miss][first]
 
 
 def _learn_reply(
-    table: LineTable, lines: I32, sent: U16, received: U16, learn: np.float32, settings: EvidenceSettings
+    table: LineTable,
+    lines: npt.NDArray[np.intp],
+    sent: U16,
+    received: U16,
+    learn: np.float32,
+    settings: EvidenceSettings,
 ) -> None:
     """A reply after a few misses says those were losses; so does a short fall of a line by itself, which may have been
     one: the line then needs more misses for a while. A long streak, or an incident's, says nothing about loss."""
     lost = (sent - received).astype(np.float32)
     missed = table.misses[lines]
-    short = (table.state[lines] != LineState.DOWN) | ((missed <= SHORT_FALL) & (table.slot[lines] < 0))
-    lost += np.where(short, missed, 0)
+    if missed.any():
+        short = (table.state[lines] != LineState.DOWN) | ((missed <= SHORT_FALL) & (table.slot[lines] < 0))
+        lost += np.where(short, missed, 0)
     rate = table.reply[lines]
-    rate = rate * (1 - learn) ** lost
-    rate = 1 - (1 - rate) * (1 - learn) ** received.astype(np.float32)
+    if lost.any():
+        rate = rate * _powers(1 - learn, lost)
+    rate = 1 - (1 - rate) * _powers(1 - learn, received.astype(np.float32))
     table.reply[lines] = np.clip(rate, settings.reply_min, settings.reply_max)
+
+
+def _powers(base: np.float32, exponents: F32) -> F32:
+    """base ** exponents (whole numbers): nearly always the same few, which a table knows."""
+    most = int(exponents.max(initial=0))
+    if most >= exponents.size:
+        dear: F32 = base**exponents
+        return dear
+    table = base ** np.arange(most + 1, dtype=np.float32)
+    result: F32 = table[exponents.astype(np.intp)]
+    return result
 
 
 def apply_life(table: LineTable, lines: I32, at_ns: I64, settings: EvidenceSettings, nats: float | None = None) -> None:
@@ -181,8 +217,10 @@ def settle(table: LineTable, touched: Sequence[I32], now_ns: int, settings: Evid
     if not parts:
         return Moves.none()
     lines = parts[0] if len(parts) == 1 and _ascending(parts[0]) else distinct_lines(parts, len(table))
-    belief, state, known = table.belief[lines], table.state[lines], table.known[lines]
-    seen = table.seen_ns(lines)
+    # Ascending, each once: as many as there are lines are all of them, which needs no index.
+    where = slice(None) if lines.size == len(table) else lines.astype(np.intp)
+    belief, state, known = table.belief[where], table.state[where], table.known[where]
+    seen = table.seen_ns(where)
     is_down = (belief >= settings.down_at) & (seen > 0)
     is_up = (belief <= settings.up_at) & (seen > 0)
     fell_now = is_down & (state != LineState.DOWN)

@@ -143,6 +143,6 @@ class LineTable:
         result: I64 = np.maximum(self.replied_ns[rows], self.alive_ns[rows])
         return result
 
-    def flaps_24h(self) -> U16:
-        total: U16 = self.flaps.sum(axis=0, dtype=np.uint16)
+    def flaps_24h(self, rows: npt.NDArray[np.integer] | slice = slice(None)) -> U16:
+        total: U16 = self.flaps[:, rows].sum(axis=0, dtype=np.uint16)
         return total

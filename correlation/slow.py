@@ -89,7 +89,8 @@ class SlowLines:
         take = self.telemetry.take
         seen = [take(values.line, values.kind, values.value, values.at_ns) for values in heard.values]
         for part in heard.parts:
-            self._round_trips(part)
+            for piece in part.pieces():
+                self._round_trips(piece)
             self.losses.take(part, self.table.flagged[part.line] & UNSTABLE == 0)
             self._regimes(part, now_ns)
             seen.append(part.line)
@@ -187,7 +188,7 @@ class SlowLines:
         slow_well = (flagged & SLOW > 0) & (table.well[touched] >= settings.recover_samples)
         table.well[touched[slow & (flagged & SLOW == 0)]] = 0
         table.slow_sum[touched[slow_well]] = 0
-        flaps = table.flaps_24h()[touched]
+        flaps = table.flaps_24h(touched)
         jitter = steady.jitter_sum[touched]
         for bit, begins, ends in (
             (SLOW, slow, slow_well),
