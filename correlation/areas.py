@@ -19,10 +19,12 @@ EARTH_KM = 6371.0088
 CELL_KM = 0.1
 SLACK = 10.0  # nats that a better centre may bring
 CLIMB = 8  # steps of a disc towards a better centre
+MANY = 20_000  # lines around a disc, from which its centre is looked for on cells
 RINGS = 200  # radii tried between a centre and the farthest fallen line
 WIDTH = 10_000_000  # columns of the grid
 STEPS = tuple(up + right for up in (-WIDTH, 0, WIDTH) for right in (-1, 0, 1) if up or right)
 F64 = npt.NDArray[np.float64]
+Edges = tuple[float, float, float, float]  # score, latitude, longitude, radius in km
 
 
 @dataclass(slots=True)
@@ -201,26 +203,64 @@ def _fit(
     best = _edges(*place, hit, np.array([lat0]), np.array([lon0]), left_out)
     if best[0] + left_out * np.count_nonzero(hit) < price - SLACK:
         return None  # no better centre will make up for that
-    step = best[3] / 3
-    turn = np.linspace(0, 2 * math.pi, 8, endpoint=False)
-    for _ in range(CLIMB):
-        north, east = math.degrees(step / EARTH_KM), math.degrees(step / EARTH_KM) / math.cos(math.radians(best[1]))
-        better = _edges(*place, hit, best[1] + north * np.cos(turn), best[2] + east * np.sin(turn), left_out)
-        if better[0] > best[0] + 1e-6:
-            best = better
-        else:
-            step /= 2
+    if near.size <= MANY:
+        best = _climb(*place, hit, None, best, left_out)
+    else:  # where to go is seen on cells as well; what is there is then measured on the lines
+        cells_lat, cells_lon, weights = _cells(*place, hit)
+        start = _edges(
+            cells_lat, cells_lon, weights[1] > 0, np.array([best[1]]), np.array([best[2]]), left_out, weights
+        )
+        found = _climb(cells_lat, cells_lon, weights[1] > 0, weights, start, left_out)
+        measured = _edges(*place, hit, np.array([found[1]]), np.array([found[2]]), left_out)
+        best = max(best, measured, key=lambda edges: edges[0])
     lat0, lon0 = round(best[1], 4), round(best[2], 4)
     radius = max(math.ceil(best[3] * 100 + 2) / 100, 0.05)
     return Disc(lat0, lon0, radius, lines_within(inventory, lat0, lon0, radius))
 
 
+def _cells(lat: F64, lon: F64, hit: npt.NDArray[np.bool_]) -> tuple[F64, F64, tuple[F64, F64]]:
+    """Lines folded to cells of about CELL_KM: their mean places, how many lines each has, and how many of them fell."""
+    step = math.degrees(CELL_KM / EARTH_KM)
+    row = np.floor(lat / step).astype(np.int64)
+    column = np.floor(lon * np.cos(np.radians(lat.mean())) / step).astype(np.int64)
+    _, cell = np.unique(row * WIDTH + column, return_inverse=True)
+    count = np.bincount(cell).astype(np.float64)
+    return (
+        np.bincount(cell, lat) / count,
+        np.bincount(cell, lon) / count,
+        (count, np.bincount(cell, hit.astype(np.float64))),
+    )
+
+
+def _climb(
+    lat: F64, lon: F64, hit: npt.NDArray[np.bool_], weights: tuple[F64, F64] | None, best: Edges, left_out: float
+) -> Edges:
+    """From a disc towards better centres, in ever smaller steps."""
+    step = best[3] / 3
+    turn = np.linspace(0, 2 * math.pi, 8, endpoint=False)
+    for _ in range(CLIMB):
+        north, east = math.degrees(step / EARTH_KM), math.degrees(step / EARTH_KM) / math.cos(math.radians(best[1]))
+        better = _edges(lat, lon, hit, best[1] + north * np.cos(turn), best[2] + east * np.sin(turn), left_out, weights)
+        if better[0] > best[0] + 1e-6:
+            best = better
+        else:
+            step /= 2
+    return best
+
+
 def _edges(
-    lat: F64, lon: F64, hit: npt.NDArray[np.bool_], lat0: F64, lon0: F64, left_out: float
-) -> tuple[float, float, float, float]:
+    lat: F64,
+    lon: F64,
+    hit: npt.NDArray[np.bool_],
+    lat0: F64,
+    lon0: F64,
+    left_out: float,
+    weights: tuple[F64, F64] | None = None,
+) -> Edges:
     """The best disc around any of these centres [c]: what its inside explains as one cause, less what the fallen lines
     outside cost by themselves. Returns (score, lat, lon, radius in km). Radii are tried in RINGS steps, which
-    needs no sorting, whatever the number of lines."""
+    needs no sorting, whatever the number of lines. `weights`: how many lines stand at each point, and how many of them
+    fell; without, each point is one line."""
     # Flat within a cluster: haversine's digits do not matter for ranking, its time does.
     north = np.radians(lat[None, :] - lat0[:, None])
     east = np.radians(lon[None, :] - lon0[:, None]) * np.cos(np.radians(lat0))[:, None]
@@ -230,8 +270,11 @@ def _edges(
     ring = np.minimum((away / reach[:, None] * bins).astype(np.int64), bins)
     flat = ring + np.arange(lat0.size)[:, None] * (bins + 1)
     size = lat0.size * (bins + 1)
-    n = np.bincount(flat.ravel(), minlength=size).reshape(lat0.size, -1).cumsum(axis=1)
-    k = np.bincount(flat[:, hit].ravel(), minlength=size).reshape(lat0.size, -1).cumsum(axis=1)
+    lines, fell = (
+        (None, None) if weights is None else (np.tile(weights[0], lat0.size), np.tile(weights[1][hit], lat0.size))
+    )
+    n = np.bincount(flat.ravel(), lines, minlength=size).reshape(lat0.size, -1).cumsum(axis=1)
+    k = np.bincount(flat[:, hit].ravel(), fell, minlength=size).reshape(lat0.size, -1).cumsum(axis=1)
     score = np.where(k > 0, _fitted(k, np.maximum(n, 1)) - left_out * (k[:, -1:] - k), -np.inf)
     centre, edge = divmod(int(np.argmax(score)), bins + 1)
     inside = hit & (ring[centre] <= edge)
@@ -239,7 +282,7 @@ def _edges(
     return float(score[centre, edge]), float(lat0[centre]), float(lon0[centre]), radius
 
 
-def _fitted(k: npt.NDArray[np.integer], n: npt.NDArray[np.integer]) -> F64:
+def _fitted(k: npt.NDArray[np.integer] | F64, n: npt.NDArray[np.integer] | F64) -> F64:
     """Log-likelihood of k of n at its own rate, that rate's price included: near enough to rank discs, and quick."""
     rate = (k + 0.5) / (n + 1)
     result: F64 = k * np.log(rate) + (n - k) * np.log1p(-rate) - 0.5 * np.log(n)

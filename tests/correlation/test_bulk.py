@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from correlation.areas import MANY, _cells, _climb, _edges, distance_km
 from correlation.evidence import Chance, Evidence, struck
 from correlation.sets import all_distinct, contained, distinct, distinct_lines
 from correlation.settings import CauseSettings
@@ -76,3 +77,20 @@ def test_lines_of_several_parts_once_each(size: int, among: int) -> None:
     if size > 1:
         once[0] = once[-1]
         assert not all_distinct(once, among)
+
+
+def test_the_disc_of_a_crowd_is_found_on_cells() -> None:
+    """Of so many lines that centres are tried on cells, the disc around those that fell is the one that was struck."""
+    rng = np.random.default_rng(4)
+    lat, lon = 48 + rng.random(MANY + 5000) * 0.2, 8 + rng.random(MANY + 5000) * 0.3
+    hit = distance_km(lat, lon, 48.1, 8.15) <= 3.0
+    cells_lat, cells_lon, weights = _cells(lat, lon, hit)
+    assert weights[0].sum() == lat.size
+    assert weights[1].sum() == np.count_nonzero(hit)
+    off = np.array([48.108]), np.array([8.14])
+    start = _edges(cells_lat, cells_lon, weights[1] > 0, *off, 8.0, weights)
+    found = _climb(cells_lat, cells_lon, weights[1] > 0, weights, start, 8.0)
+    assert float(distance_km(found[1], found[2], 48.1, 8.15)) < 0.15
+    score, _, _, radius = _edges(lat, lon, hit, np.array([found[1]]), np.array([found[2]]), 8.0)
+    assert score > _edges(lat, lon, hit, *off, 8.0)[0]
+    assert abs(radius - 3.0) < 0.25
