@@ -225,11 +225,8 @@ def _cells(lat: F64, lon: F64, hit: npt.NDArray[np.bool_]) -> tuple[F64, F64, tu
     column = np.floor(lon * np.cos(np.radians(lat.mean())) / step).astype(np.int64)
     _, cell = np.unique(row * WIDTH + column, return_inverse=True)
     count = np.bincount(cell).astype(np.float64)
-    return (
-        np.bincount(cell, lat) / count,
-        np.bincount(cell, lon) / count,
-        (count, np.bincount(cell, hit.astype(np.float64))),
-    )
+    fell = np.bincount(cell, hit).astype(np.float64)
+    return np.bincount(cell, lat) / count, np.bincount(cell, lon) / count, (count, fell)
 
 
 def _climb(
