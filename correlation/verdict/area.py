@@ -181,14 +181,19 @@ def _outage_finding(f: LineFacts, code: VerdictCode, incident: Incident, held: b
     confidence = grade(incident.confidence)
     if not held and confidence is Confidence.SURE:
         confidence = Confidence.LIKELY
+    before: tuple[Evidence, ...] = ()
+    if not held and f.down and f.since_ns and f.since_ns < incident.started_ns - BEFORE_S * NS:
+        confidence = Confidence.UNCLEAR
+        before = (seen(f, "seen.down_before_outage", f.since_ns, ENGINE),)
     return Finding(
         code,
         confidence,
         "resolved_info_outage",
         say=(said, *_promise(f, incident), coded("say.nothing_to_do"), coded("say.emergency_call")),
-        steps=codes("step.log_report", "step.offer_callback", "step.end_call"),
+        # It will have to be looked at once the outage is over.
+        steps=codes("step.log_report", "step.offer_callback", "step.check_again" if before else "step.end_call"),
         do_not=codes("dont.reset_router", "dont.dispatch"),
-        evidence=(*about_incident(f, incident, held), *about_line(f)),
+        evidence=(*about_incident(f, incident, held), *before, *about_line(f)),
         since_ns=incident.started_ns,
         scope=incident.scope,
         incident_id=incident.incident_id,

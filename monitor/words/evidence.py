@@ -62,6 +62,10 @@ EVIDENCE: dict[str, tuple[str, str]] = {
         "Störung {incident}: {down} von {total} Anschlüssen offline.",
         "Incident {incident}: {down} of {total} lines down.",
     ),
+    "seen.down_before_outage": (
+        "Dieser Anschluss war schon vor der Störung offline: Er kann einen eigenen Fehler haben.",
+        "This line was down before the outage began: it may have a fault of its own.",
+    ),
     "seen.incident_covers": (
         "Der Anschluss liegt im betroffenen Bereich.",
         "The line lies within the affected area.",

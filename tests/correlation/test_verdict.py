@@ -122,6 +122,20 @@ def test_a_line_that_cannot_be_measured_shares_the_known_outage(scene: Scene) ->
     assert V.NOT_OBSERVABLE in found.also_seen
 
 
+@pytest.mark.parametrize(("for_s", "before"), [(7200.0, True), (300.0, False)])
+def test_a_line_that_was_down_before_the_outage_is_not_surely_its(scene: Scene, for_s: float, before: bool) -> None:
+    """It lies under the failed element but is not one of those that fell with it: the outage is told, and that there
+    may be more behind it."""
+    scene.down(*range(1, 8))
+    scene.down(0, for_s=for_s)
+    scene.incident(f"element:{PON}", *range(1, 8))
+    found = verdict(scene)
+    assert found.code is V.KNOWN_OUTAGE
+    assert ("seen.down_before_outage" in seen(found)) is before
+    assert found.confidence is (Confidence.UNCLEAR if before else Confidence.LIKELY)
+    assert (found.steps[-1].code == "step.check_again") is before
+
+
 def test_a_line_that_cannot_be_measured_is_stale_when_nothing_is(scene: Scene) -> None:
     """Without any fresh probe anywhere, there is no statement about it either."""
     scene.probed[:] = scene.replied[:] = NOW - 3600 * NS
