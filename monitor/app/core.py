@@ -80,6 +80,10 @@ class Core:
             "step_seconds", "duration of one engine step", (0.001, 0.005, 0.02, 0.05, 0.1, 0.3, 1, 3, 10)
         )
         self._changes = self.metrics.counter("changes_total", "changes the engine decided", ["what"])
+        self._refused = self.metrics.counter(
+            "refused_total", "rows and events that the engine could not use, by reason", ["reason"]
+        )
+        self._learned = self.metrics.gauge("learned_groups", "groups that the inventory's file does not know")
         self._lines = self.metrics.gauge("lines", "lines by state", ["state"])
 
     # -- in the core's thread -------------------------------------------------------------------------------------
@@ -188,6 +192,10 @@ class Core:
             return
         self.view = view = self.engine.view()
         self.stepped_ns = now_ns
+        groups = self.inventory.groups
+        self._learned.set(len(groups) - groups.filed)
+        for reason, count in result.stats.refused.items():
+            self._refused.labels(reason).inc(count)
         if rebound:
             self.hooks.rebound(rebound)
         for request in result.requests:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from monitor.lab.fleet import Fleet, Router
@@ -14,6 +15,12 @@ pytestmark = pytest.mark.server
 def groups(rig: Rig, line: int) -> list[str]:
     found: list[str] = rig.get(f"/api/v1/lines/{line_id(0, line)}")["groups"]
     return found
+
+
+def metric(rig: Rig, name: str) -> float:
+    headers = {"Authorization": f"Bearer {rig.key}"}
+    text = httpx.get(f"http://127.0.0.1:{rig.port}/metrics", headers=headers, trust_env=False, timeout=5).text
+    return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
 
 
 def test_firmware_told_by_routers_survives_a_kill_and_a_reload(tmp_path: Path) -> None:
@@ -47,6 +54,10 @@ def test_firmware_told_by_routers_survives_a_kill_and_a_reload(tmp_path: Path) -
                 rig.until(lambda: "inventory reloaded" in rig.log(), "the reload")
                 assert [groups(rig, line) for line in range(3)] == [new] * 3
                 assert groups(rig, 4) == []
+                rig.post("/api/v1/events", {"subject": line_id(0, 4), "kind": "cpe_online", "value": "retained"})
+                undated = 'faultline_refused_total{reason="undated_state"}'
+                rig.until(lambda: metric(rig, undated) >= 1, "what the engine cannot use is counted")
+                rig.until(lambda: metric(rig, "faultline_learned_groups") == 2, "learned groups are counted")
             finally:
                 fleet.stop()
                 rig.stop()
