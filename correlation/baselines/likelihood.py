@@ -35,6 +35,7 @@ class Rule:
     least_ratio: float = 0.002  # of the centre
     spreads: float = 3.0  # of the smaller mean absolute deviation of the two regimes
     rank: float = 0.9  # 2 |P(new > old) - 1/2|
+    step_spreads: float = 4.5  # the same from the rows just before
     wider: float = 3.0  # or: so many times the spread, from `wider_rows` replies on
     wider_rows: int = 6
     outlier: float = 0.03  # share of samples that may be anything
@@ -196,9 +197,33 @@ def _large(old: F32, new: F32, c1: F32, s1: F32, width: F32, floor: F32, rule: R
     large &= gap >= rule.spreads * np.minimum(s0, np.maximum(s1, floor))
     asked = np.flatnonzero(large)
     if asked.size:
-        large[asked] = rank_effect(old[asked], new[asked]) >= rule.rank
+        apart = rank_effect(old[asked], new[asked]) >= rule.rank
+        least = (rule.step_spreads * np.minimum(s0, np.maximum(s1, floor)))[asked]
+        large[asked] = apart & _abrupt(old[asked, MEMORY:], new[asked], c1[asked], least)
     large |= (s1 >= rule.wider * s0) & (np.sum(~np.isnan(new), axis=1) >= rule.wider_rows)
     return large, c0, s0
+
+
+def _abrupt(before: F32, new: F32, c1: F32, least: F32) -> B:
+    """Did it happen from one row to the next? A line that drifts (a busy evening, a clock that wanders) has come most
+    of the way within the window's own rows `before`; a regime begins with a step of at least `least` ms from those, and
+    is told better by two levels than by one slope (Tukey's resistant line)."""
+    local = median(before)
+    known = np.sum(~np.isnan(before), axis=1) >= 2
+    stepped: B = known & (np.abs(c1 - np.nan_to_num(local)) >= least)
+    asked = np.flatnonzero(stepped)
+    if asked.size:
+        window = np.concatenate([before[asked], new[asked]], axis=1)
+        levels = np.abs(before[asked] - np.nan_to_num(local[asked])[:, None]), np.abs(new[asked] - c1[asked, None])
+        far = 4 * np.maximum(least[asked], 1e-3)[:, None]  # what a single spike may say
+        by_step = sum(np.nansum(np.minimum(level, far), axis=1) for level in levels)
+        rows = np.arange(window.shape[1], dtype=np.float32)
+        third = window.shape[1] // 3
+        rise = (median(window[:, -third:]) - median(window[:, :third])) / (window.shape[1] - third)
+        rest = window - np.nan_to_num(rise)[:, None] * rows
+        by_slope = np.nansum(np.minimum(np.abs(rest - median(rest)[:, None]), far), axis=1)
+        stepped[asked] = by_step < by_slope
+    return stepped
 
 
 def median(values: F32) -> F32:

@@ -150,3 +150,25 @@ def test_any_numbers_give_ordered_causal_changes(values: list[float]) -> None:
 def test_state_is_small() -> None:
     """A line's state stays under 250 bytes."""
     assert Regimes(1000).bytes_per_line < 250
+
+
+@pytest.mark.parametrize(("period", "swing", "most"), [(360, 8.0, 12), (288, 24.0, 40), (1440, 8.0, 4)])
+def test_a_smooth_daily_swing_is_no_staircase(period: int, swing: float, most: int) -> None:
+    """A line that is slower every evening drifts there and back: of thousands of rows hardly any begins a regime, and a
+    step on top of the swing is found all the same."""
+    rng = np.random.default_rng(4)
+    rows = np.arange(4000)
+    series = 40 + swing / 2 * np.sin(2 * np.pi * rows / period) + rng.gamma(2, 0.4, rows.size)
+    assert len(found(series.astype(np.float32))) <= most
+    series[2000:] += 2 * swing
+    assert any(abs(c.index - 2000) <= 2 for c in found(series.astype(np.float32)))
+
+
+def test_small_steps_over_little_jitter_are_seen() -> None:
+    """One to two ms over a jitter of a tenth: every one is found, and nothing else."""
+    rng = np.random.default_rng(5)
+    starts = np.arange(200, 3800, 180)
+    level = 15 + np.cumsum(np.isin(np.arange(4000), starts) * rng.uniform(1, 2, 4000) * rng.choice([-0.9, 1], 4000))
+    made = found((level + rng.gamma(2, 0.1, 4000)).astype(np.float32))
+    assert len(made) <= len(starts) + 1
+    assert sum(any(abs(c.index - s) <= 2 for c in made) for s in starts) >= len(starts) - 1
