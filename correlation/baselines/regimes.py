@@ -43,6 +43,8 @@ JUDGED = 512  # at a time: what a judgement works on stays in the cache
 ABSURD_MS = 60_000.0
 PART = 16_384  # lines at a time: their columns stay in the processor's cache
 
+Place = slice | I32
+
 
 @dataclass(frozen=True)
 class Shifts:
@@ -71,6 +73,13 @@ class Shifts:
             return cls.none()
         names = ("line", "rows", "before_ms", "after_ms", "before_spread", "after_spread", "nats")
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+
+def _place(lines: I32) -> Place:
+    """Neighbouring lines as a slice: a round of everybody then reads its columns where they lie."""
+    if lines.size and lines[-1] - lines[0] == lines.size - 1 and bool(np.all(np.diff(lines) == 1)):
+        return slice(int(lines[0]), int(lines[-1]) + 1)
+    return lines
 
 
 class Regimes:
@@ -127,18 +136,19 @@ class Regimes:
         with np.errstate(invalid="ignore"):
             good = (rtt_ms > 0) & (rtt_ms < ABSURD_MS)
         x = np.where(good, rtt_ms, np.float32(np.nan))
-        self._store(lines, x)
-        watched = self._screen(lines, x, good)
-        self._silence(lines, good, found)
-        watched &= ~self.silent[lines]
+        at = _place(lines)
+        self._store(lines, at, x)
+        watched = self._screen(lines, at, x, good)
+        self._silence(lines, at, good, found)
+        watched &= ~self.silent[at]
         judged: I32 = lines[watched]
         return judged
 
-    def _store(self, lines: I32, x: F32) -> None:
+    def _store(self, lines: I32, at: Place, x: F32) -> None:
         """The oldest row leaves the ring, into the memory when its turn has come."""
-        head = self.head[lines]
-        rows = self.rows[lines]
-        stored = self.stored[lines]
+        head = self.head[at]
+        rows = self.rows[at]
+        stored = self.stored[at]
         going = np.flatnonzero((rows >= WINDOW) & ((stored < MEMORY) | (stored % STRIDE == 0)))
         if going.size:
             leaving = self.recent[lines[going], head[going]]
@@ -147,31 +157,31 @@ class Regimes:
             slot = np.where(stored[going] < MEMORY, stored[going], (stored[going] // STRIDE) % MEMORY)
             self.memory[lines[going], slot] = leaving[kept]
         more = (rows >= WINDOW).astype(np.uint16)
-        self.stored[lines] = np.where(stored >= 60_000, stored - 36_000, stored) + more
+        self.stored[at] = np.where(stored >= 60_000, stored - 36_000, stored) + more
         self.recent[lines, head] = x
-        self.head[lines] = (head + 1) % WINDOW
-        self.rows[lines] = np.minimum(rows, 60_000) + np.uint16(1)
+        self.head[at] = (head + 1) % WINDOW
+        self.rows[at] = np.minimum(rows, 60_000) + np.uint16(1)
 
-    def _screen(self, lines: I32, x: F32, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def _screen(self, lines: I32, at: Place, x: F32, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Which lines are worth judging; keeps centre and spread, and learns nothing while a line is suspicious."""
-        centre, spread, rows = self.centre[lines], self.spread[lines], self.rows[lines]
+        centre, spread, rows = self.centre[at], self.spread[at], self.rows[at]
         fresh = np.isnan(centre) & good
         centre = np.where(fresh, x, centre)
         floor = self.rule.floor_ms + self.rule.floor_ratio * centre
         spread = np.where(fresh, floor + 0.02 * centre, spread)
         off = np.where(good, x - centre, 0)
         z = np.clip(off / np.maximum(spread, floor), -CLIP, CLIP)
-        above = np.where(good, np.maximum(self.above[lines] + z - DRIFT, 0), self.above[lines])
-        below = np.where(good, np.maximum(self.below[lines] - z - DRIFT, 0), self.below[lines])
+        above = np.where(good, np.maximum(self.above[at] + z - DRIFT, 0), self.above[at])
+        below = np.where(good, np.maximum(self.below[at] - z - DRIFT, 0), self.below[at])
         suspicious = (above >= SUSPICIOUS) | (below >= SUSPICIOUS)
         weight = np.where(suspicious, FORGET / 4, np.maximum(1 / (rows.astype(np.float32) + 1), FORGET))
         reach = 3 * spread
-        self.centre[lines] = centre + np.clip(off, -reach, reach) * weight
+        self.centre[at] = centre + np.clip(off, -reach, reach) * weight
         size = np.minimum(np.abs(off), 4 * spread)
-        self.spread[lines] = np.where(good, np.maximum(spread + weight * (size - spread), floor), spread)
-        self.above[lines] = np.minimum(above, CAP)
-        self.below[lines] = np.minimum(below, CAP)
-        unsettled = (rows < UNSETTLED) & (self.regimes[lines] > 0)
+        self.spread[at] = np.where(good, np.maximum(spread + weight * (size - spread), floor), spread)
+        self.above[at] = np.minimum(above, CAP)
+        self.below[at] = np.minimum(below, CAP)
+        unsettled = (rows < UNSETTLED) & (self.regimes[at] > 0)
         unsettled &= (rows <= WINDOW) | (rows % 2 == 0)
         watched = (suspicious | unsettled) & good
         doubtful = np.flatnonzero(watched & ~unsettled)
@@ -181,14 +191,14 @@ class Regimes:
             watched[doubtful] = off.sum(axis=1) >= NEWEST_AWAY
         return watched
 
-    def _silence(self, lines: I32, good: npt.NDArray[np.bool_], found: list[Shifts]) -> None:
-        lost = np.where(good, 0, np.minimum(self.lost[lines], 254) + 1).astype(np.uint8)
-        self.lost[lines] = lost
-        silent = self.silent[lines]
-        loss = self.loss[lines]
+    def _silence(self, lines: I32, at: Place, good: npt.NDArray[np.bool_], found: list[Shifts]) -> None:
+        lost = np.where(good, 0, np.minimum(self.lost[at], 254) + 1).astype(np.uint8)
+        self.lost[at] = lost
+        silent = self.silent[at]
+        loss = self.loss[at].copy()
         learns = ~silent & (lost < SILENT_ROWS)  # a silence says nothing about single losses
-        self.loss[lines] = np.where(learns, loss + LOSS_FORGET * (~good - loss), loss)
-        begins = ~silent & (lost >= SILENT_ROWS) & (lost < WINDOW) & (self.rows[lines] > lost)
+        self.loss[at] = np.where(learns, loss + LOSS_FORGET * (~good - loss), loss)
+        begins = ~silent & (lost >= SILENT_ROWS) & (lost < WINDOW) & (self.rows[at] > lost)
         here = np.flatnonzero(begins)
         if here.size:
             usual = np.clip(loss[here], 0.01, 0.9)
