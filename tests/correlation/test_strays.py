@@ -91,8 +91,7 @@ def test_the_order_of_falls_changes_no_strays(tmp_path_factory: pytest.TempPathF
 
 def test_a_feeder_is_found_beside_a_large_failure(tmp_path: Path) -> None:
     """While an exchange fails, a power feeder that takes parts of three ports elsewhere is told as well: the many
-    groups
-    that the exchange's lines happen to share explain more lines than it does and still do not stand in its way."""
+    groups that the exchange's lines happen to share explain more lines than it does, and do not stand in its way."""
 
     def groups(i: int) -> str:
         fed = i >= 256 and i % 32 in (0, 5, 9, 13, 20, 27) and i < 256 + 96
