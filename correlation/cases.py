@@ -111,9 +111,8 @@ def members(inventory: Inventory, scope: Scope) -> I32:
             return np.zeros(0, np.int32)
         return np.arange(inventory.elements.lo[element], inventory.elements.hi[element], dtype=np.int32)
     if scope.kind is ScopeKind.GROUP:
-        groups = inventory.groups
-        group = groups.index_of(scope.name)
-        return groups.lines_of(group) if group is not None else np.zeros(0, np.int32)
+        lines = inventory.groups.lines_under(scope.name)
+        return lines if lines is not None else np.zeros(0, np.int32)
     if scope.kind is ScopeKind.AREA:
         return lines_within(inventory, *parse_area(scope.name))
     return np.zeros(0, np.int32)

@@ -18,6 +18,7 @@ from correlation.spans import struck_each
 from correlation.strays import Falls, strays_of
 from correlation.tree import Tree, TreeSearch
 from monitor.inventory import Inventory
+from monitor.inventory.groups import BOTH
 from monitor.records import Scope, ScopeKind
 from monitor.records.rounds import I32
 
@@ -32,6 +33,10 @@ ROUNDS = 16  # causes that cross the tree, at most
 CROSSING = 6  # of them are weighed at a time
 ABOUT = 10.0  # nats within which it is guessed what they bring
 GROUPS = 48
+PAIRS = 8  # of them are looked at closely
+PAIR_SHARE = 0.5  # of what fell in either group is in both
+PAIR_MOST = 0.9  # of the smaller group; more is the group itself
+PAIR_LINES = 5000  # that pairs are counted on
 LEAST = np.arange(1, 200)
 LEAST_TOGETHER = together(LEAST, LEAST)
 LEAST_PARTS = (slice(0, 16), slice(16, 64), slice(64, None))  # the answer is nearly always in the first
@@ -170,6 +175,38 @@ class Explainer:
             cause = self._tested(evidence, chance, scope, inside, members, price, least, when)
             if cause is not None:
                 cause.group = g
+                causes.append(cause)
+        return causes + self._pairs(evidence, chance, good, [who[a:b] for a, b in zip(low, high, strict=True)])
+
+    def _pairs(
+        self, evidence: Evidence, chance: Chance, good: npt.NDArray[np.integer], fell: list[npt.NDArray[np.integer]]
+    ) -> list[Cause]:
+        """What two groups of different kinds have in common, where that holds half of what fell in either of them: a
+        firmware on one BNG. `fell`: where the fallen lines of each group stand in the evidence."""
+        groups, step = self.inventory.groups, max(1, evidence.lines.size // PAIR_LINES)
+        held = np.zeros((good.size, evidence.lines.size), np.float32)
+        for row, inside in zip(held, fell, strict=True):
+            row[inside] = 1.0
+        some = held[:, ::step]
+        both = some @ some.T
+        own = np.diagonal(both)
+        worth = (both >= PAIR_SHARE * np.maximum(own[:, None], own[None, :])) & (both > 0)
+        first, second = np.nonzero(np.triu(worth, 1))
+        price = self.price + self.settings.group_price + float(np.log(max(groups.weighty, 1)))
+        share = self.settings.min_share if evidence.min_share is None else evidence.min_share
+        causes = []
+        for place in np.argsort(-both[first, second], kind="stable")[:PAIRS].tolist():
+            i, j = int(first[place]), int(second[place])
+            a, b = int(good[i]), int(good[j])
+            if groups.kinds[a] == groups.kinds[b]:
+                continue
+            members = np.intersect1d(groups.lines_of(a), groups.lines_of(b), assume_unique=True).astype(np.int32)
+            if members.size > PAIR_MOST * min(groups.size()[a], groups.size()[b]):
+                continue  # one lies within the other: no news
+            scope = Scope(ScopeKind.GROUP, BOTH.join(sorted((groups.scope_name(a), groups.scope_name(b)))))
+            inside = np.flatnonzero((held[i] > 0) & (held[j] > 0))
+            cause = self._tested(evidence, chance, scope, inside, members, price, share)
+            if cause is not None:
                 causes.append(cause)
         return causes
 

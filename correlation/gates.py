@@ -14,6 +14,7 @@ from correlation.settings import CorrelationSettings
 from correlation.sources import Sources
 from correlation.witnesses import Witnesses
 from monitor.inventory import CategoryColumn, Inventory
+from monitor.inventory.groups import BOTH
 from monitor.records import LineState, ScopeKind
 
 NS = 1_000_000_000
@@ -124,7 +125,8 @@ class Gates:
     def campaign(self, case: Case, now_ns: int) -> str:
         """Lines of one model or firmware also reboot together, for an upgrade; then each is back within minutes."""
         state, settings = case.state, self.settings.causes
-        if state.scope.kind is not ScopeKind.GROUP or state.scope.name.partition(":")[0] not in settings.campaign_kinds:
+        kinds = {part.partition(":")[0] for part in state.scope.name.split(BOTH)}
+        if state.scope.kind is not ScopeKind.GROUP or not kinds & set(settings.campaign_kinds):
             return ""
         fell, back = self._returned(case, now_ns - int(FIRST_BACK * settings.reboot_s * NS))
         if fell >= max(SOME_LINES, 0.1 * len(case.lines)) and back <= BACK_SHARE * fell:

@@ -12,7 +12,7 @@ import numpy as np
 
 from correlation.lines import LineTable
 from monitor.inventory import Inventory
-from monitor.inventory.groups import CHANGING, FEW, GroupsFull
+from monitor.inventory.groups import BOTH, CHANGING, FEW, GroupsFull
 from monitor.records import LineState
 from monitor.records.rounds import I32
 
@@ -45,8 +45,8 @@ class Memberships:
         return self._join(line, kind, name, now_ns)
 
     def left(self, name: str) -> I32:
-        """Lines that were in this group (KIND:NAME) within the last hour and are in another now."""
-        return np.array([line for _, line, group in self.gone if group == name], np.int32)
+        """Lines that were in this group (the name of a scope) within the last hour and are in another now."""
+        return np.array([line for _, line, group in self.gone if group in name.split(BOTH)], np.int32)
 
     def settle(self, now_ns: int) -> int:
         """Lines that are up again join what they have told; how many of that was refused."""

@@ -196,7 +196,7 @@ def _knows_scope(inventory: Inventory, scope: Scope) -> bool:
     if scope.kind is ScopeKind.ELEMENT:
         return inventory.elements.index_of(scope.name) is not None
     if scope.kind is ScopeKind.GROUP and not scope.name.startswith("resolver:"):
-        return inventory.groups.index_of(scope.name) is not None
+        return inventory.groups.parts(scope.name) is not None
     return True
 
 

@@ -19,9 +19,8 @@ def covers(inventory: Inventory, scope: Scope, line: int) -> bool:
             inventory.elements.lo[element] <= line < inventory.elements.hi[element],
         )
     if scope.kind is ScopeKind.GROUP:
-        groups = inventory.groups
-        group = groups.index_of(scope.name)
-        return group is not None and group in groups.groups_of(line)
+        parts = inventory.groups.parts(scope.name)
+        return parts is not None and set(parts) <= set(inventory.groups.groups_of(line).tolist())
     if scope.kind is ScopeKind.AREA:
         lat, lon, radius_km = (float(part) for part in scope.name.split(","))
         return distance_km(lat, lon, float(inventory.lat[line]), float(inventory.lon[line])) <= radius_km

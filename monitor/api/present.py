@@ -11,6 +11,7 @@ from monitor.clock import rfc3339
 from monitor.desk import Candidate, LikelyCaller, Report
 from monitor.desk.masking import initials, masked_id, masked_phone, masked_street
 from monitor.inventory import Inventory
+from monitor.inventory.groups import BOTH
 from monitor.records import Coded, Etr, Flag, Incident, IncidentKind, Scope, ScopeKind, Verdict, VerdictCode
 from monitor.records.incidents import Param
 from monitor.words import TABLES, say
@@ -103,7 +104,9 @@ def where(found: Scope) -> Shown:
         lat, lon, radius = found.name.split(",")
         near = f"{float(lat):.3f}, {float(lon):.3f}"
         return {"de": f"{radius.replace('.', ',')} km um {near}", "en": f"{radius} km around {near}"}
-    text = found.name.replace(":", " ", 1) if found.kind is ScopeKind.GROUP else found.name
+    text = found.name
+    if found.kind is ScopeKind.GROUP:
+        text = BOTH.join(part.replace(":", " ", 1) for part in text.split(BOTH))
     return {"de": text, "en": text}
 
 

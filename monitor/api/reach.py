@@ -82,10 +82,8 @@ class Reach:
         return kind == "group" and self._group(name, whole=False)
 
     def _group(self, name: str, whole: bool) -> bool:
-        groups = self.inventory.groups
-        if (group := groups.index_of(name)) is None or self.spans is None:
+        if (lines := self.inventory.groups.lines_under(name)) is None or self.spans is None:
             return False
-        lines = groups.lines_of(group)
         inside = sum(int(np.searchsorted(lines, high) - np.searchsorted(lines, low)) for low, high in self.spans)
         return inside == len(lines) if whole else inside > 0
 

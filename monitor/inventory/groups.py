@@ -19,6 +19,7 @@ I64 = npt.NDArray[np.int64]
 CHANGING = ("cpe", "firmware", "bng", "cell", "cgnat", "dhcp")  # kinds that are learned
 MAX_LEARNED = 8192  # names beside the file's: beyond it somebody counts in a version
 FEW = 3  # lines; a learned group with fewer can be no shared cause, and gives way when there are too many
+BOTH = " & "  # between two groups in the name of a scope: the lines that are in both
 FILED, NONE = -1, -2  # in a learned column: as the file says; in no group of this kind
 
 
@@ -81,6 +82,25 @@ class Groups:
         members = np.sort(np.concatenate([filed[column[filed] == FILED], joined]))  # nobody is in both
         self._members[group] = version, members
         return members
+
+    def parts(self, name: str) -> list[int] | None:
+        """The groups that a scope names: KIND:NAME, or several with BOTH between them. None when one is not known."""
+        one = self.index_of(name)
+        if one is not None:
+            return [one]
+        found = [self.index_of(part) for part in name.split(BOTH)]
+        known = [group for group in found if group is not None]
+        return known if len(known) == len(found) else None
+
+    def lines_under(self, name: str) -> I32 | None:
+        """The lines of a scope's group, or of all groups that it names; ascending int32. None when it is not known."""
+        parts = self.parts(name)
+        if parts is None:
+            return None
+        lines = self.lines_of(parts[0])
+        for group in parts[1:]:
+            lines = np.intersect1d(lines, self.lines_of(group), assume_unique=True).astype(np.int32)
+        return lines
 
     def groups_of(self, line: int) -> I32:
         filed = self.groups[self.groups_ptr[line] : self.groups_ptr[line + 1]]

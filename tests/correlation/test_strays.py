@@ -12,6 +12,7 @@ from correlation.explain import Explainer
 from correlation.onset import change_ns
 from correlation.settings import CauseSettings
 from correlation.strays import Falls, strays_of_work
+from correlation.verdict.reach import covers
 from monitor.records import Scope, ScopeKind
 from tests.correlation.net import NS, Net, inventory, rows
 
@@ -115,6 +116,38 @@ def test_a_feeder_is_found_beside_a_large_failure(tmp_path: Path) -> None:
     )
     causes = Explainer(net.inventory, CauseSettings()).explain(evidence)
     assert sorted((c.scope.name, c.missing) for c in causes) == [("north/ex-1", 256), ("power:feeder-1", 18)]
+
+
+def test_a_firmware_on_one_bng_is_both_together(tmp_path: Path) -> None:
+    """Lines of one firmware fail, but only those behind one of four BNGs: the scope is what the two have in common, its
+    lines are exactly those, and a line of the firmware elsewhere is not under it."""
+    net = Net(inventory(tmp_path, rows(groups=lambda i: f"bng:bng-{i // 16 % 4}")))
+    groups = net.inventory.groups
+    net.run(80)
+    name = "bng:bng-2 & firmware:AX200-7.1"
+    both = groups.lines_under(name)
+    assert both is not None
+    assert 20 < both.size < 60
+    net.down[both] = True
+    net.run(420)
+    (incident,) = net.living()
+    assert incident.scope == Scope(ScopeKind.GROUP, name)
+    assert incident.lines_affected == incident.lines_at_risk == both.size
+    elsewhere = groups.lines_under("firmware:AX200-7.1")
+    assert elsewhere is not None
+    outside = int(np.setdiff1d(elsewhere, both)[0])
+    assert covers(net.inventory, incident.scope, int(both[0]))
+    assert not covers(net.inventory, incident.scope, outside)
+
+
+def test_a_firmware_everywhere_is_not_told_by_bng(tmp_path: Path) -> None:
+    """The whole of a firmware fails: its own name, not its parts on each BNG."""
+    net = Net(inventory(tmp_path, rows(groups=lambda i: f"bng:bng-{i // 16 % 2}")))
+    net.run(80)
+    lines = net.inventory.groups.lines_under("firmware:AX200-7.1")
+    net.down[lines] = True
+    net.run(420)
+    assert net.scopes() == ["firmware:AX200-7.1"]
 
 
 def test_a_form_that_recovers_never_opens(tmp_path: Path) -> None:
