@@ -65,8 +65,12 @@ class Heard:
 
 
 class Intake:
+    """`alive`: signs of life of single lines (line -> at_ns) that are heard and not yet applied: one by one, the calls
+    would cost many times the work. Whatever else is said of such a line waits until they are."""
+
     def __init__(self, engine: "Engine") -> None:
         self.engine = engine
+        self.alive: dict[int, int] = {}
         self.known_ids: set[str] = set()
         self.known_order: deque[str] = deque()
 
@@ -80,6 +84,7 @@ class Intake:
                 missed += self._round(item, now_ns, heard)
         for event in events:
             self._event(event, now_ns, heard)
+        self._live(heard)
         if missed:
             lines = distinct(np.concatenate(missed))
             table = self.engine.table
@@ -203,6 +208,8 @@ class Intake:
             if reason := engine.memberships.hear(line, event.value, now_ns):
                 heard.refuse(reason)
             return
+        if line in self.alive:
+            self._live(heard)
         if event.value == UNDATED and event.kind in MAY_BE_UNDATED:
             # A state of unknown age (kept by the broker, or queued while we were away): no onset, and no sign of life.
             if event.kind == "cpe_online":
@@ -211,12 +218,12 @@ class Intake:
             return
         before = engine.signs.by_line.get(line)
         engine.signs.hear(line, event)
-        one = np.array([line], np.int32)
         if event.kind in LIFE:
-            apply_life(table, one, np.array([at], np.int64), settings)
+            self.alive[line] = at
             if event.kind == "cpe_online":
                 engine.broker.hear(event.kind, line, at, event.source)
-        elif event.kind == "cpe_offline":
+            return
+        if event.kind == "cpe_offline":
             engine.broker.hear(event.kind, line, at, event.source)
             engine.witnesses.hear_will(line, at)
             if engine.broker.trouble_ns:
@@ -234,7 +241,16 @@ class Intake:
             return
         else:
             return
-        heard.touched.append(one)
+        heard.touched.append(np.array([line], np.int32))
+
+    def _live(self, heard: Heard) -> None:
+        """Apply what was heard of single lines."""
+        if not self.alive:
+            return
+        lines, at = np.array([*self.alive], np.int32), np.array([*self.alive.values()], np.int64)
+        self.alive.clear()
+        apply_life(self.engine.table, lines, at, self.engine.settings.evidence)
+        heard.touched.append(lines)
 
     def _level(self, event: Event, line: int, at_ns: int, heard: Heard) -> None:
         """A level told as an event, as recordings and other systems do."""
