@@ -33,7 +33,7 @@ def distinct_lines(parts: Sequence[I32], among: int) -> I32:
         return distinct(np.concatenate(parts)) if parts else np.zeros(0, np.int32)
     mark = np.zeros(among, np.bool_)
     for part in parts:
-        mark[part] = True
+        mark[part.astype(np.intp)] = True
     return np.flatnonzero(mark).astype(np.int32)
 
 
@@ -44,7 +44,7 @@ def all_distinct(lines: I32, among: int) -> bool:
     if MANY * lines.size < among:
         return distinct(lines).size == lines.size
     mark = np.zeros(among, np.bool_)
-    mark[lines] = True
+    mark[lines.astype(np.intp)] = True
     return int(np.count_nonzero(mark)) == lines.size
 
 

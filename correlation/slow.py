@@ -117,7 +117,7 @@ class SlowLines:
         self.seasons.learn(now_ns, self.inventory, above, settled & np.isfinite(above))
         self.rhythm = self.seasons.now(now_ns)
 
-    def usual_ms(self, lines: I32) -> F32:
+    def usual_ms(self, lines: npt.NDArray[np.integer]) -> F32:
         """What is usual for these lines now: their own centre, and their element's rhythm of the hour."""
         result: F32 = self.table.baseline_ms[lines] * (1 + self.rhythm[self.inventory.leaf[lines]])
         return result
@@ -125,7 +125,7 @@ class SlowLines:
     def _round_trips(self, part: Rows) -> None:
         table, settings = self.table, self.settings
         good = np.isfinite(part.rtt_ms) & (part.received > 0)
-        lines, x = part.line[good], part.rtt_ms[good]
+        lines, x = part.line[good].astype(np.intp), part.rtt_ms[good]  # an index as numpy wants it, converted once
         if not lines.size:
             return
         n = table.samples[lines].astype(np.float32)
@@ -180,7 +180,8 @@ class SlowLines:
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
-    def _judge(self, touched: I32) -> None:
+    def _judge(self, lines: I32) -> None:
+        touched = lines.astype(np.intp)
         table, settings, steady = self.table, self.settings, self.steadiness
         flagged = table.flagged[touched]
         alive = table.is_up(touched)
@@ -232,8 +233,9 @@ class SlowLines:
 
     # --- telling --------------------------------------------------------------------------------------------------
 
-    def _tell(self, touched: I32, now_ns: int, changes: list[Change], maintenance: Maintenance) -> None:
+    def _tell(self, lines: I32, now_ns: int, changes: list[Change], maintenance: Maintenance) -> None:
         table = self.table
+        touched = lines.astype(np.intp)
         spared: npt.NDArray[np.bool_] | None = None
         for way in KINDS:
             flagged = table.flagged[touched]

@@ -14,9 +14,10 @@ from correlation.baselines.steadiness import Steadiness
 from correlation.belief import Rows
 from correlation.lines import LineTable
 from correlation.settings import SlowSettings
-from monitor.records.rounds import F32, I32
+from monitor.records.rounds import F32
 
 B = npt.NDArray[np.bool_]
+Lines = npt.NDArray[np.integer]
 NS = 1_000_000_000
 LOST_MAX = 2  # rows of a streak that may be loss
 DOWN_ROWS = 6  # a streak so long was no loss
@@ -47,7 +48,7 @@ class Losses:
     def take(self, part: Rows, learns: B) -> None:
         """One row of each line of `part`; `learns` bool [m]: where the usual loss may follow."""
         table, steady, decide = self.table, self.steadiness, self.settings.unstable_decide
-        lines, dead = part.line, part.received == 0
+        lines, dead = part.line.astype(np.intp), part.received == 0
         run, free = steady.run[lines], table.slot[lines] < 0
         counts = free & (~dead | (run < LOST_MAX))
         lost = (part.sent - part.received).astype(np.float32)
@@ -74,7 +75,7 @@ class Losses:
         fresh = np.where(np.isnan(known), ratio, known + QUICK * (ratio - known))
         table.loss[lines] = np.where(counts, fresh, known)
 
-    def _learn(self, lines: I32, ratio: F32, counts: B, learns: B, total: F32, sure: F32) -> None:
+    def _learn(self, lines: Lines, ratio: F32, counts: B, learns: B, total: F32, sure: F32) -> None:
         """Row by row into the block, and a full block into what the line usually loses. While it is in doubt that
         waits: when the doubt goes those losses were usual ones, when a flag comes of it they were none."""
         steady = self.steadiness
@@ -99,7 +100,7 @@ class Losses:
             self.network += share * (min(gone / all_of, MOST) - self.network)
         return max(0.0, self.now - self.network)
 
-    def well(self, lines: I32) -> B:
+    def well(self, lines: Lines) -> B:
         """Which of these lose no more than usual again."""
         quiet = self.table.loss_sum[lines] <= WELL_SUM * self.settings.unstable_decide
         result: B = quiet & (self.table.loss[lines] < WELL_LOSS)

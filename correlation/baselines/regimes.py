@@ -43,7 +43,8 @@ JUDGED = 512  # at a time: what a judgement works on stays in the cache
 ABSURD_MS = 60_000.0
 PART = 16_384  # lines at a time: their columns stay in the processor's cache
 
-Place = slice | I32
+Index = npt.NDArray[np.intp]
+Place = slice | Index
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Shifts:
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def _place(lines: I32) -> Place:
+def _place(lines: Index) -> Place:
     """Neighbouring lines as a slice: a round of everybody then reads its columns where they lie."""
     if lines.size and lines[-1] - lines[0] == lines.size - 1 and bool(np.all(np.diff(lines) == 1)):
         return slice(int(lines[0]), int(lines[-1]) + 1)
@@ -115,15 +116,16 @@ class Regimes:
 
     # --- one row --------------------------------------------------------------------------------------------------
 
-    def step(self, lines: I32, rtt_ms: F32, most: int = 1_000_000_000) -> Shifts:
+    def step(self, lines: npt.NDArray[np.integer], rtt_ms: F32, most: int = 1_000_000_000) -> Shifts:
         """One row of each of `lines` (no line twice); NaN, not above zero or absurd: lost. When more than `most` lines
         are to be judged, they take turns: a change may wait some of its fifteen rows."""
         found: list[Shifts] = []
-        doubtful: list[I32] = []
+        doubtful: list[Index] = []
+        index: Index = lines.astype(np.intp)  # as numpy wants it, converted once
         for start in range(0, len(lines), PART):
             part = slice(start, start + PART)
-            doubtful.append(self._part(lines[part], rtt_ms[part], found))
-        judged = np.concatenate(doubtful) if doubtful else np.zeros(0, np.int32)
+            doubtful.append(self._part(index[part], rtt_ms[part], found))
+        judged = np.concatenate(doubtful) if doubtful else np.zeros(0, np.intp)
         turns = -(-len(judged) // most)
         if turns > 1:
             judged = judged[(judged + self.rows[judged]) % turns == 0]
@@ -131,7 +133,7 @@ class Regimes:
             self._judge(judged[start : start + JUDGED], found)
         return Shifts.join(found)
 
-    def _part(self, lines: I32, rtt_ms: F32, found: list[Shifts]) -> I32:
+    def _part(self, lines: Index, rtt_ms: F32, found: list[Shifts]) -> Index:
         """The cheap part, for every line. Returns the lines to be judged."""
         with np.errstate(invalid="ignore"):
             good = (rtt_ms > 0) & (rtt_ms < ABSURD_MS)
@@ -141,10 +143,10 @@ class Regimes:
         watched = self._screen(lines, at, x, good)
         self._silence(lines, at, good, found)
         watched &= ~self.silent[at]
-        judged: I32 = lines[watched]
+        judged: Index = lines[watched]
         return judged
 
-    def _store(self, lines: I32, at: Place, x: F32) -> None:
+    def _store(self, lines: Index, at: Place, x: F32) -> None:
         """The oldest row leaves the ring, into the memory when its turn has come."""
         head = self.head[at]
         rows = self.rows[at]
@@ -162,7 +164,7 @@ class Regimes:
         self.head[at] = (head + 1) % WINDOW
         self.rows[at] = np.minimum(rows, 60_000) + np.uint16(1)
 
-    def _screen(self, lines: I32, at: Place, x: F32, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def _screen(self, lines: Index, at: Place, x: F32, good: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Which lines are worth judging; keeps centre and spread, and learns nothing while a line is suspicious."""
         centre, spread, rows = self.centre[at], self.spread[at], self.rows[at]
         fresh = np.isnan(centre) & good
@@ -191,7 +193,7 @@ class Regimes:
             watched[doubtful] = off.sum(axis=1) >= NEWEST_AWAY
         return watched
 
-    def _silence(self, lines: I32, at: Place, good: npt.NDArray[np.bool_], found: list[Shifts]) -> None:
+    def _silence(self, lines: Index, at: Place, good: npt.NDArray[np.bool_], found: list[Shifts]) -> None:
         lost = np.where(good, 0, np.minimum(self.lost[at], 254) + 1).astype(np.uint8)
         self.lost[at] = lost
         silent = self.silent[at]
@@ -223,20 +225,20 @@ class Regimes:
                 self.silent[who] = False
                 self.centre[who] = after
 
-    def _said(self, who: I32, rows: I64, before: F32, after: F32) -> Shifts:
+    def _said(self, who: Index, rows: I64, before: F32, after: F32) -> Shifts:
         nan = np.full(who.size, np.nan, np.float32)
         sure = np.full(who.size, -np.log(SILENT_CHANCE), np.float32)
         return Shifts(who.astype(np.int32), rows, before, after, nan, nan, sure)
 
     # --- the suspicious -------------------------------------------------------------------------------------------
 
-    def _ordered(self, lines: I32) -> F32:
+    def _ordered(self, lines: Index) -> F32:
         """`recent` of these lines, oldest row first."""
         order = (self.head[lines][:, None].astype(np.int64) + np.arange(WINDOW)) % WINDOW
         result: F32 = np.take_along_axis(self.recent[lines], order, axis=1)
         return result
 
-    def _judge(self, lines: I32, result: list[Shifts]) -> None:
+    def _judge(self, lines: Index, result: list[Shifts]) -> None:
         rows = self.rows[lines].astype(np.int64)
         found = change(self._ordered(lines), self.memory[lines], rows, self.usual_spread[lines], self.rule)
         hit = found.nats > self.rule.nats
@@ -254,7 +256,7 @@ class Regimes:
         levels = (cut.before_ms, cut.after_ms, cut.before_spread, cut.after_spread)
         result.append(Shifts(who.astype(np.int32), cut.rows, *levels, cut.nats))
 
-    def _begin(self, who: I32, rows: I64) -> None:
+    def _begin(self, who: Index, rows: I64) -> None:
         """A new regime, of which `rows` rows are known."""
         self.rows[who] = rows
         self.stored[who] = 0
