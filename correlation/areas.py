@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from correlation.sets import contained
 from correlation.settings import CauseSettings
 from monitor.inventory import Inventory
 from monitor.records.rounds import I32, I64
@@ -83,7 +84,7 @@ def find_discs(
     placed = np.isfinite(lat) & np.isfinite(lon)
     lat, lon = lat[placed], lon[placed]
     least = max(least, settings.area_min_lines)
-    scales = [s for s in settings.area_scales_km if lat.size >= least and _crowd(lat, lon, s) >= least]
+    scales = _crowded(lat, lon, settings.area_scales_km, least) if lat.size >= least else []
     if not scales:
         return []
     cells_lat, cells_lon, weight = fold(lat, lon)
@@ -181,6 +182,19 @@ def fold(lat: F64, lon: F64) -> tuple[F64, F64, F64]:
     return np.bincount(cell, lat) / weight, np.bincount(cell, lon) / weight, weight
 
 
+def _crowded(lat: F64, lon: F64, scales_km: tuple[float, ...], least: int) -> list[float]:
+    """Scales with `least` points in some three by three squares, ascending as they are given. From the widest on: what
+    is not there in squares four times as wide, of which a narrower three by three touch two at most, is nowhere."""
+    empty: list[float] = []
+    found = set()
+    for scale in sorted(scales_km, reverse=True):
+        if any(wider >= 4 * scale for wider in empty) or _crowd(lat, lon, scale) < least:
+            empty.append(scale)
+        else:
+            found.add(scale)
+    return [scale for scale in scales_km if scale in found]
+
+
 def _crowd(lat: F64, lon: F64, scale_km: float) -> int:
     """The most points in any three by three squares of this size: a cluster cannot begin with fewer."""
     return int(_squares(lat, lon, np.ones(lat.size), scale_km)[2].max())
@@ -194,9 +208,9 @@ def _fit(
     lat0, lon0 = float((lat * weight).sum() / total), float((lon * weight).sum() / total)
     reach = float(distance_km(lat, lon, lat0, lon0).max()) * 1.3 + CELL_KM
     near = lines_within(inventory, lat0, lon0, reach)
-    hit = np.isin(near, fallen, assume_unique=True)
-    near = near[hit | (seen_ns[near] > 0)]
-    hit = np.isin(near, fallen, assume_unique=True)
+    hit = contained(near, fallen)
+    kept = hit | (seen_ns[near] > 0)
+    near, hit = near[kept], hit[kept]
     if np.count_nonzero(hit) < 2:
         return None
     place = inventory.lat[near], inventory.lon[near]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from correlation.cases import Case, CaseState, as_incident, incident_id, members
 from correlation.lines import LineTable
 from correlation.repair import CODES, ESTIMATED, RepairTimes, as_etr
+from correlation.sets import contained
 from correlation.settings import LifeSettings
 from monitor.inventory import Inventory
 from monitor.records import Change, IncidentKind, IncidentStatus, LineState, Scope, ScopeKind
@@ -46,7 +47,7 @@ class CaseBook:
 
     def covers(self, scope: Scope, lines: I32) -> npt.NDArray[np.bool_]:
         """Which of `lines` are under the scope."""
-        return np.isin(lines, members(self.inventory, scope), assume_unique=True)
+        return contained(lines, members(self.inventory, scope))
 
     def held_by(self, case: Case) -> I32:
         """Its lines that it still holds (others were taken over by a nested or merged case)."""

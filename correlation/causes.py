@@ -17,6 +17,7 @@ from correlation.explain import Explainer
 from correlation.lines import LineTable
 from correlation.nodes import Nodes
 from correlation.onset import since_change
+from correlation.sets import contained
 from correlation.settings import CorrelationSettings
 from correlation.signs import Signs
 from correlation.strays import Falls, strays_of_work
@@ -138,11 +139,12 @@ class CauseFinder:
             self.weighed |= {c.state.slot for c in free}
             slot = table.slot[candidates]
             inside = (slot == FREE) & (table.down_ns[candidates] >= began)
-            inside |= np.isin(slot, [c.state.slot for c in free])
+            if free:
+                inside |= np.isin(slot, [c.state.slot for c in free])
             mine = candidates[inside]
             at = table.down_ns[mine]
             for cause in causes:
-                keep = ~np.isin(mine, cause.taken, assume_unique=True)
+                keep = ~contained(mine, cause.taken)
                 mine, at = mine[keep], at[keep]
             if mine.size < settings.min_lines:
                 continue
@@ -274,7 +276,7 @@ class CauseFinder:
         own &= self.table.flaps[:, lines].sum(axis=0) <= FLAPPER
         for case in book.cases.values():
             if not case.living and case.state.opened and case.state.resolved_ns >= int(at.min(initial=now_ns)):
-                own &= ~np.isin(lines, case.lines)
+                own &= ~contained(lines, case.lines)
         self.background.learn(at[own], lines[own], self.inventory.elements)
 
     # --- keeping --------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correlation.areas import Disc, find_discs
-from correlation.evidence import Cause, Chance, Evidence, cause_of, struck
+from correlation.evidence import F64, Cause, Chance, Evidence, Ints, cause_of, struck
 from correlation.likelihood import alone, sigmoid, together
 from correlation.sets import contained
 from correlation.settings import CauseSettings
@@ -37,6 +37,7 @@ PAIRS = 8  # of them are looked at closely
 PAIR_SHARE = 0.5  # of what fell in either group is in both
 PAIR_MOST = 0.9  # of the smaller group; more is the group itself
 PAIR_LINES = 5000  # that pairs are counted on
+FEW_LINES = 2048  # of a group that is counted together with others
 LEAST = np.arange(1, 200)
 LEAST_TOGETHER = together(LEAST, LEAST)
 LEAST_PARTS = (slice(0, 16), slice(16, 64), slice(64, None))  # the answer is nearly always in the first
@@ -50,6 +51,7 @@ class Explainer:
         self.inventory = inventory
         self.settings = settings
         self._discs: dict[bytes, list[Disc]] = {}  # within one explanation the same clusters come up again
+        self._least_brings: dict[tuple[float, int], F64] = {}  # what so many fallen lines bring, by chance and part
         self.area_price = float(np.log(max(len(inventory), 1))) + settings.caution + settings.area_price
         self.price = 0.0  # set with each explanation: groups come while we run
         self.tree = TreeSearch(inventory, settings)
@@ -63,6 +65,7 @@ class Explainer:
         explained = 0
         causes: list[Cause] = []
         self._discs.clear()
+        self._least_brings.clear()
         for _ in range(2):  # the second time, chance is what the causes found first do not explain
             causes = self._solve(evidence, explained)
             now_explained = sum(c.missing for c in causes if c.gain >= self.settings.open_nats)
@@ -168,7 +171,9 @@ class Explainer:
         middle, early = struck_each(evidence.at_ns[who], low, high)
         least = settings.min_share if evidence.min_share is None else evidence.min_share
         causes = []
-        for i, g in enumerate(good.tolist()):
+        hopeful = self._hopeful(evidence, chance, good, high - low, middle, least)
+        for i in np.flatnonzero(hopeful).tolist():
+            g = int(good[i])
             members = groups.lines_of(g)
             inside, when = who[low[i] : high[i]], (int(middle[i]), int(early[i]))
             scope = Scope(ScopeKind.GROUP, groups.scope_name(g))
@@ -209,6 +214,24 @@ class Explainer:
             if cause is not None:
                 causes.append(cause)
         return causes
+
+    def _hopeful(
+        self, evidence: Evidence, chance: Chance, groups: Ints, fell: Ints, middle: Ints, least: float
+    ) -> npt.NDArray[np.bool_]:
+        """Which groups have enough fallen lines among those heard since `middle`, and more than chance explains? The
+        first questions of `_tested`, for all small groups at once: nearly all of them end there."""
+        members = [self.inventory.groups.lines_of(g) for g in groups.tolist()]
+        size = np.array([m.size for m in members])
+        hopeful = size > FEW_LINES
+        small = np.flatnonzero(~hopeful)
+        if small.size:
+            size, count = size[small], fell[small]
+            heard = evidence.seen_ns[np.concatenate([members[i] for i in small.tolist()])]
+            heard = heard >= np.repeat(middle[small], size)
+            counted = count + np.add.reduceat(heard, np.cumsum(size) - size, dtype=np.int64)
+            p = chance.among(count, counted)
+            hopeful[small] = (count >= least * counted) & (count > USUAL * p * counted)
+        return hopeful
 
     def _areas(self, evidence: Evidence, chance: Chance, tree: Tree) -> list[Cause]:
         """Discs around clusters of what no element explains as a whole."""
@@ -253,9 +276,13 @@ class Explainer:
     def _least(self, chance: Chance, price: float) -> int:
         """The smallest number of lines that would pay this price if no line of theirs were spared."""
         p = max(chance.floor, chance.loose / max(chance.total, 1) / 4)
-        for part in LEAST_PARTS:
+        for i, part in enumerate(LEAST_PARTS):
             fell = LEAST[part]
-            pays = LEAST_TOGETHER[part] - alone(fell, fell, p, self.settings.dispersion) > price
+            brings = self._least_brings.get((p, i))
+            if brings is None:
+                brings = LEAST_TOGETHER[part] - alone(fell, fell, p, self.settings.dispersion)
+                self._least_brings[p, i] = brings
+            pays = brings > price
             if pays.any():
                 return int(fell[np.argmax(pays)])
         return int(LEAST[-1]) + 1

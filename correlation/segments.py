@@ -14,7 +14,7 @@ from correlation.lines import LineTable
 from correlation.settings import CorrelationSettings
 from monitor.inventory import Inventory
 from monitor.records import Change, Coded, Flag, FlagKind, IncidentKind, LineState, ScopeKind
-from monitor.records.rounds import I64
+from monitor.records.rounds import I32, I64
 
 NS = 1_000_000_000
 RATE_PER_H = 0.002  # lines that become slow by themselves
@@ -72,6 +72,8 @@ class Segments:
         # Who was fine and then fell was not slow: an outage leaves no segment of its few slow lines.
         fine = (self.table.state != LineState.UNKNOWN) & ~slow & (self.table.samples >= self.settings.warm_samples)
         seen: I64 = np.where(fine, self.table.replied_ns, 0)
+        if not self._may_be(lines, seen > 0):
+            return []
         evidence = Evidence(
             lines=lines,
             at_ns=np.full(lines.size, 1, np.int64),
@@ -91,6 +93,19 @@ class Segments:
             and c.share >= self.settings.segment_share
             and len(c.lines) >= self.settings.segment_lines
         ]
+
+    def _may_be(self, lines: I32, spared: npt.NDArray[np.bool_]) -> bool:
+        """Is there an element with enough slow lines, and enough of its lines? Else no explanation is asked for: its
+        answer could be no segment. `lines` that are slow, ascending; `spared` bool [n]: those that are fine."""
+        elements, settings = self.inventory.elements, self.settings
+        count = np.searchsorted(lines, elements.hi) - np.searchsorted(lines, elements.lo)
+        many = np.flatnonzero(count >= settings.segment_lines)
+        if not many.size:
+            return False
+        before = np.zeros(spared.size + 1, np.int64)
+        np.cumsum(spared, out=before[1:])
+        observable = count[many] + before[elements.hi[many]] - before[elements.lo[many]]
+        return bool((count[many] / np.maximum(observable, 1) >= settings.segment_share).any())
 
     def _follow(
         self, cause: Cause, living: list[Case], now_ns: int, flags: dict[str, Flag], changes: list[Change]
