@@ -43,7 +43,10 @@ class BlockingCalls:
                 _tell(loop, future, result, None)
 
         threading.Thread(target=run, name=f"{self._name}-call", daemon=True).start()
-        return await asyncio.wait_for(future, timeout_s)
+        # Not wait_for: Python 3.11's returns the result when it is cancelled in the very turn in which that comes, and
+        # who was to end would go on.
+        async with asyncio.timeout(timeout_s):
+            return await future
 
     def _over(self) -> None:
         with self._lock:
