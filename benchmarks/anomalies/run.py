@@ -1,6 +1,6 @@
 """Changes of regime: ours beside rolling z-score, CUSUM, PELT and IsolationForest, on the same series.
 
-    make bench-anomalies [ARGS="--traces FOLDER --realistic 20 --seed 11 --quick"]
+    make bench-anomalies [ARGS="--traces FOLDER --realistic 20 --seed 11 --quick"]      (or FAULTLINE_TRACES=FOLDER)
 
 Micro F1 and F2: window of two rows, one to one, decided within fifteen. `artificial`: labelled traces in FOLDER
 (`epoch;rtt;cp`), left out where there are none; `disturbed`: the same with spikes, 5 % loss and rows left out;
@@ -9,6 +9,7 @@ best on the traces of the other four of five folds. Each peer gets its best sett
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from benchmarks.anomalies.traces import Trace, artificial, disturbed, realistic
 from correlation.baselines.likelihood import Rule
 from correlation.baselines.regimes import Regimes
 
-NAME = Path("data/rtt_artificial")
+TRACES = "FAULTLINE_TRACES"  # environment: the folder with the labelled traces
 THRESHOLDS = (9.0, 11.0, 13.0)
 FOLDS = 5
 Found = list[tuple[int, int]]
@@ -66,26 +67,20 @@ def line(name: str, s: Score) -> None:
     print(f"| {name} | {s.precision:.3f} | {s.recall:.3f} | {s.f():.3f} | {s.f(2):.3f} |", flush=True)
 
 
-def beside() -> Path:
-    """`data/rtt_artificial` in this folder, or in one called `shared` beside it or above."""
-    here = Path.cwd()
-    places = [here / NAME, *(folder / "shared" / NAME for folder in (here, *here.parents))]
-    return next((place for place in places if place.is_dir()), NAME)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--traces", type=Path, default=beside(), help="default: data/rtt_artificial here or beside")
+    parser.add_argument("--traces", type=Path, default=os.environ.get(TRACES), help=f"default: {TRACES}, else none")
     parser.add_argument("--realistic", type=int, default=20)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--quick", action="store_true", help="ours with the default threshold alone")
     given = parser.parse_args()
-    labelled = artificial(given.traces)
+    labelled = artificial(given.traces) if given.traces is not None else []
     sets = {"artificial": labelled, "disturbed": [disturbed(t, given.seed) for t in labelled]}
     sets["realistic"] = list(realistic(given.realistic, given.seed))
     for name, traces in sets.items():
         if not traces:
-            print(f"\n{name}: no traces in {given.traces}")
+            where = f"no traces in {given.traces}" if given.traces else f"give --traces FOLDER or set {TRACES}"
+            print(f"\n{name}: skipped, {where}")
             continue
         print(f"\n{name}: {len(traces)} traces, {sum(t.starts.size for t in traces)} changes")
         print("| | precision | recall | F1 | F2 |\n|---|---|---|---|---|")
