@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping
 
 from collectors.cpe.oneshot import Agent, OneShot
-from collectors.cpe.redact import shown
+from collectors.cpe.redact import printable, shown
 from collectors.cpe.usp import calls
 from collectors.cpe.usp.notices import Notify, OperationComplete
 
@@ -40,7 +40,8 @@ async def operate(
     waiting = command in BOOTS
     for result in results:
         if result.cmd_failure is not None:
-            say(f"{result.executed_command} failed: {result.cmd_failure.err_code} {result.cmd_failure.err_msg}")
+            failure = result.cmd_failure
+            say(printable(f"{result.executed_command} failed: {failure.err_code} {failure.err_msg}"))
             return 1
         if result.req_output_args is not None:
             _show(result.req_output_args.output_args, say)
@@ -59,7 +60,7 @@ async def operate(
         say("the router has booted")
         return 0
     if done.cmd_failure is not None:
-        say(f"{command} failed: {done.cmd_failure.err_code} {done.cmd_failure.err_msg}")
+        say(printable(f"{command} failed: {done.cmd_failure.err_code} {done.cmd_failure.err_msg}"))
         return 1
     _show(done.req_output_args.output_args if done.req_output_args else {}, say)
     return 0
@@ -67,4 +68,4 @@ async def operate(
 
 def _show(values: Mapping[str, str], say: Say) -> None:
     for name, value in values.items():
-        say(f"{name} {shown(name, value)}")
+        say(f"{printable(name)} {shown(name, value)}")

@@ -5,13 +5,14 @@ import json
 from collectors.cpe.bulkdata import is_bulk
 from collectors.cpe.frames import Inbound
 from collectors.cpe.normal import Refused, clean, decode_json
-from collectors.cpe.redact import shown
+from collectors.cpe.redact import HIDDEN, is_secret, names_secret, printable, shown
 from collectors.cpe.settings import CpeSettings
 from collectors.cpe.usp import calls
 from collectors.cpe.usp.notices import Notify
 from collectors.cpe.usp.wire import Malformed
 
 MAX_SHOWN = 2000
+MAX_DEPTH = 32  # of what is nested deeper, nothing is shown
 
 
 def describe(message: Inbound, settings: CpeSettings, reply_mark: str) -> str:
@@ -32,7 +33,8 @@ def _json(payload: bytes) -> str:
     try:
         content = decode_json(payload)
     except Refused:
-        return clean(payload.decode("utf-8", "replace"))
+        text = payload.decode("utf-8", "replace")
+        return f"{HIDDEN} (not JSON, {len(payload)} bytes)" if names_secret(text) else clean(text)
     if is_bulk(content):
         entries = [entry for entry in content["Report"] if isinstance(entry, dict)]
         return "; ".join(_object(entry) for entry in entries)
@@ -47,10 +49,15 @@ def _object(content: dict[str, object]) -> str:
     return " ".join(words)
 
 
-def _hidden(value: object) -> object:
+def _hidden(value: object, depth: int = 1) -> object:
+    """Without what stands under a secret's name, be it a text, a number, a list or an object."""
+    if depth > MAX_DEPTH:
+        return "..."
     if isinstance(value, dict):
-        return {k: shown(k, v) if isinstance(v, str) else _hidden(v) for k, v in value.items()}
-    return [_hidden(one) for one in value] if isinstance(value, list) else value
+        return {printable(k): HIDDEN if is_secret(k) and v else _hidden(v, depth + 1) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_hidden(one, depth + 1) for one in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _record(payload: bytes) -> str:
@@ -76,9 +83,9 @@ def _notify(notify: Notify) -> str:
         if event.event_name == "Push!":
             return f"Push! {_json(event.params.get('Data', '').encode())}"
         values = " ".join(f"{clean(name)}={_told(name, value)}" for name, value in event.params.items())
-        return f"{event.obj_path}{event.event_name} {values}".rstrip()
+        return f"{printable(event.obj_path + event.event_name)} {values}".rstrip()
     if (change := notify.value_change) is not None:
-        return f"changed {change.param_path} {shown(change.param_path, change.param_value)}"
+        return f"changed {printable(change.param_path)} {shown(change.param_path, change.param_value)}"
     if (done := notify.oper_complete) is not None:
-        return f"completed {done.obj_path}{done.command_name} {done.command_key}"
+        return f"completed {printable(f'{done.obj_path}{done.command_name} {done.command_key}')}"
     return clean(notify.subscription_id)

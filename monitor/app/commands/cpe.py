@@ -69,7 +69,7 @@ def list_command(config: Path, as_json: bool, timeout_s: float, limit: int, ever
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 def get(config: Path, as_json: bool, timeout_s: float, key: str, paths: tuple[str, ...]) -> int:
     """Read parameters: full paths, objects (ending in "."), or with * for instances. Secrets are hidden."""
-    from collectors.cpe.redact import shown
+    from collectors.cpe.redact import printable, shown
     from collectors.cpe.usp import calls
 
     async def work(shot: "OneShot", agent: "Agent") -> int:
@@ -79,7 +79,7 @@ def get(config: Path, as_json: bool, timeout_s: float, key: str, paths: tuple[st
         for result in answer.get_resp.req_path_results if answer.get_resp else ():
             if result.err_code:
                 wrong += 1
-                click.echo(f"{result.requested_path}: {result.err_code} {result.err_msg}", err=True)
+                click.echo(printable(f"{result.requested_path}: {result.err_code} {result.err_msg}"), err=True)
             for resolved in result.resolved_path_results:
                 for name, value in resolved.result_params.items():
                     values[resolved.resolved_path + name] = shown(name, value)
@@ -87,7 +87,7 @@ def get(config: Path, as_json: bool, timeout_s: float, key: str, paths: tuple[st
             click.echo(msgspec.json.encode(values))
         else:
             for path, value in values.items():
-                click.echo(f"{path} {value}")
+                click.echo(f"{printable(path)} {value}")
         return 1 if wrong else 0
 
     return _with_agent(config, key, work)
@@ -100,31 +100,44 @@ def get(config: Path, as_json: bool, timeout_s: float, key: str, paths: tuple[st
 @click.argument("assignments", metavar="PATH=VALUE...", nargs=-1, required=True)
 def set_command(config: Path, timeout_s: float, key: str, assignments: tuple[str, ...]) -> int:
     """Change parameters, all or none. PATH=- reads the value from standard input, for secrets."""
-    from collectors.cpe.redact import shown
+    from collectors.cpe.asking import AgentError
+    from collectors.cpe.redact import HIDDEN, is_secret, printable, shown
     from collectors.cpe.usp import calls
 
     objects: dict[str, dict[str, str]] = {}
+    secrets: list[str] = []
     for path, value in _assignments(assignments):
+        if value and is_secret(path):
+            secrets.append(value)
         parent, _, name = path.rpartition(".")
         if not parent or not name:
             raise click.UsageError(f"{path!r} is no parameter: write Device.Object.Parameter=VALUE")
         objects.setdefault(parent + ".", {})[name] = value
 
+    def told(text: str) -> str:
+        """What a router says of it: agents repeat what they refuse."""
+        for secret in secrets:
+            text = text.replace(secret, HIDDEN)
+        return printable(text)
+
     async def work(shot: "OneShot", agent: "Agent") -> int:
-        answer = await shot.ask(agent, calls.set_(objects.items()), timeout_s)
+        try:
+            answer = await shot.ask(agent, calls.set_(objects.items()), timeout_s)
+        except AgentError as error:
+            raise AgentError(error.code, told(error.text), [(p, c, told(t)) for p, c, t in error.wrong]) from None
         wrong = 0
         for result in answer.set_resp.updated_obj_results if answer.set_resp else ():
             status = result.oper_status
             if status is not None and status.oper_failure is not None:
                 wrong += 1
                 failure = status.oper_failure
-                click.echo(f"{result.requested_path}: {failure.err_code} {failure.err_msg}", err=True)
+                click.echo(told(f"{result.requested_path}: {failure.err_code} {failure.err_msg}"), err=True)
             for updated in status.oper_success.updated_inst_results if status and status.oper_success else ():
                 for name, value in updated.updated_params.items():
-                    click.echo(f"{updated.affected_path}{name} {shown(name, value)}")
-                for error in updated.param_errs:
+                    click.echo(f"{printable(updated.affected_path + name)} {shown(name, value)}")
+                for bad in updated.param_errs:
                     wrong += 1
-                    click.echo(f"{updated.affected_path}{error.param}: {error.err_code} {error.err_msg}", err=True)
+                    click.echo(told(f"{updated.affected_path}{bad.param}: {bad.err_code} {bad.err_msg}"), err=True)
         return 1 if wrong else 0
 
     return _with_agent(config, key, work, audit=("cpe_set", " ".join(p + n for p, v in objects.items() for n in v)))
