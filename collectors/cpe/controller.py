@@ -63,6 +63,7 @@ class Controller:
         self._topics: dict[int, str] = {}  # of routers that are reached elsewhere than usual
         self._due: dict[int, str] = {}  # line -> why: "provision" or "read"; in order
         self._retry: dict[int, float] = {}
+        self._refusing: dict[int, str] = {}  # routers that are there and cannot be set up: their serials
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._checking: set[int] = set()  # those of them that ask who is silent
         self._swept_s = now_s()
@@ -100,7 +101,9 @@ class Controller:
             if rows[line] >= 0:
                 self._presence.provisioned[rows[line]] = False
         self._tasks, self._checking = {}, set()
-        for name in ("_endpoints", "_topics", "_due", "_retry"):
+        for line in [line for line in self._refusing if rows[line] < 0]:
+            self._agrees(line)
+        for name in ("_endpoints", "_topics", "_due", "_retry", "_refusing"):
             table: dict[int, Any] = getattr(self, name)
             setattr(self, name, {int(rows[line]): value for line, value in table.items() if rows[line] >= 0})
 
@@ -117,6 +120,12 @@ class Controller:
         within = parse_within(rest)
         if within is None or within.name not in ("", self._name):
             raise Refused("bad_topic")
+        if arrival.retained:
+            raise Refused("undated")  # records are not for keeping (R-MQTT): nobody knows when it was said
+        # Whoever owes us an answer may give it, however much it has said.
+        owes = self.asking.awaits(arrival.serial)
+        if not owes and not allow():
+            return
         try:
             record, msg = calls.open_record(arrival.message.payload)
         except Malformed:
@@ -132,7 +141,7 @@ class Controller:
             if not self.asking.answered(arrival.serial, msg):
                 raise Refused("unasked_answer")
             return
-        if not allow():
+        if owes and not allow():
             return
         if record.disconnect is not None:
             self._records.labels("disconnect").inc()
@@ -285,7 +294,7 @@ class Controller:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed.labels("internal_error").inc()
             text = f"a router could not be asked: {type(error).__name__}: {error}; please report this"
-            self._context.metrics.troubles.begin("cpe_usp", text, self._context.clock.now_ns())
+            self._context.metrics.troubles.begin("cpe_usp_internal", text, self._context.clock.now_ns())
 
     async def _work(self, line: int, why: str) -> None:
         try:
@@ -298,6 +307,7 @@ class Controller:
                     # It lives and has not reported: a factory reset may have taken its subscriptions.
                     self._want(line, "provision")
         except AgentSilent:
+            self._agrees(line)
             self._failed.labels("silent").inc()
             self._retry[line] = self._now_s() + RETRY_S
             if why == "silent" and self._online:
@@ -305,8 +315,14 @@ class Controller:
         except (AgentError, Refusal, Malformed) as error:
             self._failed.labels("refused").inc()
             self._retry[line] = self._now_s() + RETRY_S
-            text = f"router {self._inventory.texts['cpe_serial'][line]} cannot be set up: {error}"
+            serial = self._refusing[line] = self._inventory.texts["cpe_serial"][line]
+            text = f"router {serial} cannot be set up: {error}"
             self._context.metrics.troubles.begin("cpe_usp", text, self._context.clock.now_ns())
+
+    def _agrees(self, line: int) -> None:
+        """The router refuses no more, or is gone; with the last of them the trouble ends."""
+        if self._refusing.pop(line, None) is not None and not self._refusing:
+            self._context.metrics.troubles.end("cpe_usp", self._context.clock.now_ns())
 
     async def _provision(self, line: int) -> None:
         serial = self._inventory.texts["cpe_serial"][line]
@@ -314,6 +330,7 @@ class Controller:
         done: Provisioned = await provision(lambda request: self.ask(line, request), self._usp, topic)
         self._presence.provisioned[line] = True
         self._retry.pop(line, None)
+        self._agrees(line)
         self._done.inc()
         if done.wanting:
             self._failed.labels("wanting").inc(len(done.wanting))

@@ -102,8 +102,8 @@ def decode_json(payload: bytes) -> Any:
 def to_number(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
-    if isinstance(value, str) and len(value) > 40:
-        return None
+    if isinstance(value, str) and (len(value) > 40 or "_" in value or not value.isascii()):
+        return None  # Python would read 1_0 and digits of other scripts
     if not isinstance(value, int | float | str):
         return None
     try:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from collectors.cpe.normal import clean
 from collectors.cpe.settings import UspSettings
 from collectors.cpe.usp import calls
 from collectors.cpe.usp.messages import Request, Response
@@ -102,7 +103,7 @@ async def _periodic(ask: Ask, settings: UspSettings, rows: Rows) -> None:
                 for result in answer.set_resp.updated_obj_results if answer.set_resp else ():
                     failure = result.oper_status.oper_failure if result.oper_status else None
                     if failure is not None:
-                        raise Refusal(f"PeriodicNotifInterval: {failure.err_code} {failure.err_msg}")
+                        raise Refusal(f"PeriodicNotifInterval: {failure.err_code} {clean(failure.err_msg)}")
             return
     raise Refusal(f"the agent has no controller {settings.endpoint_id}: enter it in its {CONTROLLERS}")
 

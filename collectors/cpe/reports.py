@@ -164,11 +164,13 @@ def make_event(arrival: Arrival, kind: EventKind, value: str, at_ns: int, *, dat
 
 
 def _event_id(message: Inbound, what: str, dated: bool) -> str:
-    """The same for the same message delivered again, which has the same id and content; "" for QoS 0, which is not.
+    """The same for the same message delivered again, which has the same id and content; "" for QoS 0, which is not, and
+    for what a topic retains without a time: it says how things stand each time, and a broker that counts from one again
+    gives it the same id each time.
 
     Where the content has a time of its own, it tells by itself which message it is.
     """
-    if not message.qos:
+    if not message.qos or (message.retain and not dated):
         return ""
     digest = hashlib.blake2b(message.topic.encode(), digest_size=12)
     digest.update(b"\0" + message.payload + b"\0" + what.encode())

@@ -43,7 +43,7 @@ VALUES: dict[str, Rule] = {
     "DSL.Channel.#.Stats.Showtime.XTURCRCErrors": Rule(K.CRC_ERRORS, 1, "sum"),
     "DSL.Channel.#.Stats.Showtime.XTURFECErrors": Rule(K.FEC_ERRORS, 1, "sum"),
     # PON
-    "Optical.Interface.#.OpticalSignalLevel": Rule(K.RX_POWER_DBM, 1e-3, low=-60, high=-0.1),
+    "Optical.Interface.#.OpticalSignalLevel": Rule(K.RX_POWER_DBM, 1e-3, low=-60, high=-0.5),
     "Optical.Interface.#.TransmitOpticalLevel": Rule(K.TX_POWER_DBM, 1e-3),
     # A PON receiver is blind above -8 dBm.
     "XPON.ONU.#.ANI.#.Transceiver.#.RxPower": Rule(K.RX_POWER_DBM, 0.1, low=-60, high=-3),

@@ -16,6 +16,7 @@ from collectors.cpe.usp.wire import Malformed, decode, encode
 VERSION = "1.3"
 SUPPORTED = "1.0,1.1,1.2,1.3,1.4"
 SCHEMES = frozenset(["oui", "cid", "pen", "self", "user", "os", "ops", "uuid", "imei", "proto", "doc", "fqdn"])
+CONTENTS = tuple(field.name for field in Record.FIELDS if field.oneof)
 Settings = Mapping[str, str]
 
 
@@ -95,6 +96,8 @@ def open_record(data: bytes) -> Opened:
         raise Malformed("a record without version or from_id")
     if record.payload_security:
         raise Malformed("the record's payload is encrypted end to end, which is not agreed with anybody")
+    if all(getattr(record, name) is None for name in CONTENTS):
+        raise Malformed("a record that says nothing")
     payload: Sequence[bytes] = ()
     if record.no_session_context is not None:
         payload = [record.no_session_context.payload]

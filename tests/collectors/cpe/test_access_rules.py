@@ -1,6 +1,7 @@
 """config/mosquitto on a real broker: a router cannot publish as, read from, or command another."""
 
 import asyncio
+import contextlib
 import os
 import ssl
 import subprocess
@@ -35,10 +36,17 @@ class Secured:
     def ca(self, *words: str) -> None:
         subprocess.run([MAKE_CA, self.folder, *words], check=True, timeout=60)
 
-    def client(self, name: str, protocol: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion.V5) -> aiomqtt.Client:
+    def client(
+        self,
+        name: str,
+        protocol: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion.V5,
+        will: aiomqtt.Will | None = None,
+    ) -> aiomqtt.Client:
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / f"{name}.crt", self.folder / f"{name}.key")
-        return aiomqtt.Client("127.0.0.1", self.port, tls_context=context, identifier=f"any-{name}", protocol=protocol)
+        return aiomqtt.Client(
+            "127.0.0.1", self.port, tls_context=context, identifier=f"any-{name}", protocol=protocol, will=will
+        )
 
     def settings(self, name: str = "faultline") -> CpeSettings:
         part = {k: str(self.folder / f) for k, f in (("ca_file", "ca.crt"), ("cert_file", f"{name}.crt"))}
@@ -88,6 +96,29 @@ async def test_a_router_cannot_speak_for_another(broker: Secured, tmp_path: Path
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("protocol", [aiomqtt.ProtocolVersion.V5, aiomqtt.ProtocolVersion.V311])
+async def test_a_last_will_for_another_reaches_nobody(broker: Secured, protocol: aiomqtt.ProtocolVersion) -> None:
+    """A router that dies cannot take another with it, and what it leaves is not retained either."""
+    heard: list[str] = []
+    async with broker.client("faultline") as daemon:
+        await daemon.subscribe("cpe/+/availability", qos=1)
+
+        async def listen() -> None:
+            async for message in daemon.messages:
+                heard.append(str(message.topic))  # noqa: PERF401 - one by one, as they come
+
+        task = asyncio.create_task(listen())
+        for of in ("S2", "S1"):
+            will = aiomqtt.Will(f"cpe/{of}/availability", b"offline", qos=1, retain=True)
+            with contextlib.suppress(aiomqtt.MqttError):  # refused at the door is as good
+                async with broker.client("S1", protocol, will=will) as router:
+                    router._client._sock_close()  # dies without a word
+        await until(lambda: "cpe/S1/availability" in heard, what="its own last will")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert set(heard) == {"cpe/S1/availability"}
 
 
 async def test_a_router_cannot_listen_to_another(broker: Secured) -> None:

@@ -6,10 +6,14 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from collectors.cpe.asking import AgentError
 from collectors.cpe.connection import AckingClient
 from collectors.cpe.frames import HEAD, BrokenStream, Frames, Inbound
 from collectors.cpe.settings import CpeSettings, UspSettings
 from collectors.cpe.topics import agent_topic, parse_within, request_topics, subscriptions
+from collectors.cpe.usp import calls
+from collectors.cpe.usp.messages import Body, Error, Header, Msg
+from collectors.cpe.usp.objects import PathError
 from monitor.lab.mqtt import encode_length, publish_packet
 from monitor.lab.usp import protobuf as pb
 from monitor.lab.usp.agent import Agent
@@ -123,6 +127,91 @@ async def test_a_storm_of_notifications_is_bounded(tmp_path: Path) -> None:
     assert len([1 for subject, kind, _ in bench.told() if (subject, kind) == ("L1", "cpe_boot")]) == 10
     assert ("L2", "cpe_boot", "LocalReboot") in bench.told()
     assert len(bench.acknowledged) == 501
+    await bench.controller.close()
+
+
+async def test_a_storm_of_answers_is_bounded(tmp_path: Path) -> None:
+    """Answers to nothing count as well; one that was asked for is heard however much its router has said."""
+    bench = UspBench(tmp_path, max_messages=10)
+    bench.say("S1", bench.agents[1].connect_record("usp/agent/S1", True))
+    bench.controller.connected()
+    bench.controller.tick()
+    await until(lambda: bench.sent, what="the first request")
+    request = next(record for topic, record, _ in bench.sent if topic == "usp/agent/S1")
+    answer, stray = bench.agents[1].received(request), bench.agents[2].received(request.replace(b"-S1", b"-S2"))
+    assert answer is not None
+    assert stray is not None
+    for _ in range(500):
+        bench.say("S2/r/faultline", stray)
+    assert (bench.dropped("unasked_answer"), bench.dropped("too_many")) == (10, 490)
+    for _ in range(20):
+        bench.say("S1", bench.boot(bench.agents[1]))
+    bench.say("S1/r/faultline", answer)
+    await until(lambda: len([t for t, _, _ in bench.sent if t == "usp/agent/S1"]) > 1, what="the next request")
+    await bench.controller.close()
+    assert not bench.controller.asking.awaits("S1")
+
+
+async def test_a_retained_record_says_nothing(bench: UspBench) -> None:
+    """A boot that the broker kept for us is not one of now, and no sign of life of a router that is gone."""
+    bench.say("S1", bench.boot(bench.agents[1]))
+    line = bench.rig.inventory.by_serial("S1")[0]
+    bench.controller._presence.gone(line)
+    await bench.pass_s(0.1)
+    before = bench.told()
+    bench.say("S1", bench.boot(bench.agents[1]), retain=True)
+    bench.say("S1", bench.agents[1].connect_record("usp/agent/S1", True), retain=True)
+    await bench.pass_s(0.1)
+    assert bench.told() == before
+    assert bench.controller._presence.offline[line]
+    assert bench.dropped("undated") == 2
+    assert len(bench.acknowledged) == 3
+    await bench.controller.close()
+
+
+async def test_what_an_agent_words_is_one_short_line(bench: UspBench) -> None:
+    """Its errors stand in our log: no line breaks, no control characters, no pages of text."""
+    msg_id, _, future = bench.controller.asking.begin("S1", "os::02FA17-S1", calls.supported_protocol())
+    wrong = [PathError("Device.\x1b[2J", 7026, "y\n")] * 1000
+    error = Error(7003, "x\nfaultline: all is well\x1b[2J" + "z" * 9000, wrong)
+    assert bench.controller.asking.answered("S1", Msg(Header(msg_id), Body(error=error)))
+    with pytest.raises(AgentError) as caught:
+        await bench.controller.asking.wait(msg_id, future, 1.0)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+    assert caught.value.wrong[0] == ("Device.[2J", 7026, "y")
+    assert len(caught.value.wrong) <= 64
+
+
+async def test_a_router_that_refuses_is_a_trouble_until_it_agrees(tmp_path: Path) -> None:
+    """One that has no row for us cannot be set up: that is said, and ends when it is set up, or gone."""
+    bench = UspBench(tmp_path, usp=UspSettings(enabled=True, answer_s=0.3))
+    bench.controller.connected()
+
+    def troubles() -> list[str]:
+        return [trouble.name for trouble in bench.rig.context.metrics.troubles.current()]
+
+    async def talk(agent: Agent, line: int) -> None:
+        bench.s += 60
+        bench.sent.clear()
+        bench.say(f"S{line}", bench.boot(agent))
+        bench.say(f"S{line}", agent.connect_record(f"usp/agent/S{line}", True))
+        bench.controller.tick()
+        for _ in range(40):
+            await asyncio.sleep(0)
+            while bench.sent:
+                _, record, reply = bench.sent.pop(0)
+                if (answer := agent.received(record)) is not None:
+                    bench.say(reply.removeprefix(f"{PREFIX}/"), answer)
+
+    strange = bench.agent("os::02FA17-S1")
+    strange.model.rows["Device.LocalAgent.Controller.1."]["EndpointID"] = "self::other"
+    await talk(strange, 1)
+    assert troubles() == ["cpe_usp"]
+    await talk(bench.agents[2], 2)
+    assert troubles() == ["cpe_usp"]
+    await talk(bench.agents[1], 1)
+    assert troubles() == []
     await bench.controller.close()
 
 

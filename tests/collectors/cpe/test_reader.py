@@ -189,6 +189,17 @@ async def test_what_the_broker_kept_is_a_state_without_a_time(make: MakeBench) -
     assert bench.told()[-1] == ("L5", "cpe_offline", "")
 
 
+async def test_a_retained_state_is_news_every_time(make: MakeBench) -> None:
+    """A broker that was started afresh counts its messages from one again: that a router is online now is not a
+    repetition of what was said then."""
+    bench = make()
+    for _ in range(2):
+        bench.reader.arrived(Message("cpe/S1/availability", b"online", 1, True, 7))
+    bench.reader.arrived(Message("cpe/S1/availability", b"online", 1, False, 7))
+    await bench.pass_s(0.1)
+    assert [bool(event.event_id) for event in bench.sink.events] == [False, False, True]
+
+
 async def test_retained_reports_count_only_with_their_own_time(make: MakeBench) -> None:
     """A retained report or boot without a time is not one of now; with a time it is one of then."""
     bench = make()

@@ -102,6 +102,8 @@ def test_states(parameters: dict[str, object], states: dict[str, str]) -> None:
     ("name", "value", "reason"),
     [
         ("Optical__Interface__1__OpticalSignalLevel", -18.45, "implausible"),  # dBm instead of 0.001 dBm
+        ("Optical__Interface__1__OpticalSignalLevel", -184, "implausible"),  # 0.1 dBm instead of 0.001
+        ("Optical__Interface__1__OpticalSignalLevel", "-18_450", "not_a_number"),
         ("Optical__Interface__1__OpticalSignalLevel", -2147483648, "implausible"),  # "not measured"
         ("XPON__ONU__1__ANI__1__Transceiver__1__RxPower", -18450, "implausible"),  # 0.001 dBm instead of 0.1
         ("XPON__ONU__1__ANI__1__Transceiver__1__RxPower", -18, "implausible"),  # dBm instead of 0.1

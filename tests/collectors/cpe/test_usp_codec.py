@@ -143,6 +143,7 @@ def test_two_implementations_understand_each_other() -> None:
     ("data", "why"),
     [
         (b"", "without version"),
+        (pb.text(1, "1.3") + pb.text(2, "self::f") + pb.text(3, "os::0-a"), "says nothing"),
         (pb.text(1, "1.3") + pb.text(3, "os::0-a") + pb.number(4, 1), "encrypted"),
         (pb.text(1, "1.3") + pb.text(3, "os::0-a") + pb.block(8, pb.number(5, 1) + pb.block(7, b"x")), "segmented"),
         (pb.text(1, "1.3") + pb.text(3, "os::0-a") + pb.block(7, pb.block(2, pb.block(1, b""))), "header or body"),
