@@ -100,7 +100,7 @@ def parse_time(text: str) -> int:
     if when.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone: end it with Z for UTC")
     delta = when - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86400 + delta.seconds) * NS + delta.microseconds * 1000
+    return _storable((delta.days * 86400 + delta.seconds) * NS + delta.microseconds * 1000, text)
 
 
 def number_to_ns(number: int | float) -> int:
@@ -108,7 +108,14 @@ def number_to_ns(number: int | float) -> int:
     if not abs(number) < 9.2e18:
         raise ValueError(f"{number} is out of range for a time")
     if abs(number) < 1e12:
-        return int(number * NS)
+        return _storable(int(number * NS), number)
     if abs(number) < 1e15:
         return int(number * 1_000_000)
     return int(number)
+
+
+def _storable(at_ns: int, given: object) -> int:
+    """Times are kept as 64 bits of ns, which reach from 1678 to 2262."""
+    if not abs(at_ns) < 9.2e18:
+        raise ValueError(f"{given!r} is out of range for a time")
+    return at_ns

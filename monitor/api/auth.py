@@ -197,6 +197,8 @@ class Gate:
             scope["principal"] = who = await self._principal(scope, path, method)
             if who is not None and (wait_s := self._rate.wait_s(who.identity, self._clock.now_ns())):
                 raise Problem(429, "too many requests of this key or account: wait a moment", retry_s=wait_s)
+            if "\0" in path or b"%00" in scope.get("query_string", b""):  # no text in PostgreSQL holds one
+                raise Problem(400, "the address holds a NUL character")
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return

@@ -7,9 +7,10 @@ from contextlib import suppress
 import pytest
 
 from monitor.api import ApiSettings
+from monitor.clock import NS, rfc3339
 from monitor.records import Scope, ScopeKind
 from tests.api.conftest import Clients, Provider
-from tests.desk.world import incident
+from tests.desk.world import NOW, incident
 
 PON = "north/ex-1/olt-1/pon-1"
 EVIL = ["<script>alert(1)</script>", "=HYPERLINK(1)", "'; DROP TABLE calls; --", "a\r\nINFO forged log line", "\x1b[2J"]
@@ -83,6 +84,32 @@ async def test_a_megabyte_of_words(isp: Provider, http: Clients) -> None:
         assert len(response.content) < 2000
     assert isp.said == []
     assert (await http["noc"].get("/api/v1/calls")).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    "at", ["1600-01-01T00:00:00Z", "2300-01-01T00:00:00Z", "99999999999", "0001-01-01T00:00:00+12:00"]
+)
+async def test_times_beyond_what_can_be_kept(http: Clients, at: str) -> None:
+    """64 bits of ns reach from 1678 to 2262: what lies beyond is a wrong input, not an error of ours."""
+    for path in ("calls", "incidents", "flags", "audit"):
+        response = await http["admin"].get(f"/api/v1/{path}", params={"since": at})
+        assert (response.status_code, "out of range" in response.json()["detail"]) == (422, True), path
+    window = {"scope": {"kind": "line", "name": "L000"}, "starts_at": at, "ends_at": at}
+    for path in ("maintenance", "silences"):
+        response = await http["admin"].post(f"/api/v1/{path}", json=window)
+        assert (response.status_code, "out of range" in response.json()["detail"]) == (422, True), path
+
+
+async def test_no_nul_reaches_the_store(isp: Provider, http: Clients) -> None:
+    """PostgreSQL takes none, and an entry of the audit trail that it does not take would hold up all others."""
+    for path in ("calls?line_id=%00", "calls?text=a%00", "audit?person=%00", "incidents/%00", "lines/%00"):
+        assert (await http["admin"].get(f"/api/v1/{path}")).status_code == 400, path
+    for path, body in (("keys", {"name": "a", "role": "agent", "regions": ["a\0"]}),
+                       ("silences", {"scope": {"kind": "source", "name": "\0"}, "ends_at": rfc3339(NOW + NS)}),
+                       ("events", {"subject": "L000", "kind": "dying_gasp", "event_id": "\0"})):  # fmt: skip
+        response = await http["admin"].post(f"/api/v1/{path}", json=body)
+        assert (response.status_code, "NUL" in response.json()["detail"]) == (422, True), path
+    assert isp.said == []
 
 
 @pytest.mark.parametrize("text", EVIL)

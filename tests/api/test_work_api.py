@@ -1,8 +1,6 @@
-"""The NOC's and the desk's work over HTTP: incidents, their stream, reports, planned work, events, lines, flags."""
+"""The NOC's work over HTTP: incidents, their stream, planned work, events, lines, flags."""
 
 import asyncio
-import csv
-import io
 import json
 from typing import Any
 
@@ -90,6 +88,18 @@ async def test_what_the_noc_does_is_an_event(
     assert (trail[0]["action"], trail[0]["subject"]) == (what, made.incident_id)
 
 
+@pytest.mark.parametrize("at", ["2020-01-01T00:00:00Z", "2126-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"])
+@pytest.mark.parametrize("field", ["at", "next_update"])
+async def test_no_repair_time_by_a_slip_of_the_hand(isp: Provider, http: Clients, field: str, at: str) -> None:
+    """What is past or years ahead is refused by its field: customers and people on call would be told at once."""
+    made = scoped()
+    isp.decide(made)
+    body = {"at": "2026-11-26T11:00:00Z", field: at}
+    response = await http["noc"].post(f"/api/v1/incidents/{made.incident_id}/etr", json=body)
+    assert (response.status_code, response.json()["detail"].partition(":")[0]) == (422, field)
+    assert isp.said == []
+
+
 async def test_resolved_is_not_resolved_again(isp: Provider, http: Clients) -> None:
     """A conflict says so."""
     made = scoped(status=IncidentStatus.RESOLVED, resolved_ns=NOW)
@@ -174,56 +184,6 @@ async def test_slow_reader_is_told_to_fetch_again(isp: Provider) -> None:
         reader.put(b"%d" % n)
     assert list(reader.queue) == [b"event: resync\ndata: {}\n\n"]
     assert isp.url
-
-
-async def test_report_in_one_click(isp: Provider, http: Clients) -> None:
-    """The customer's words, the verdict frozen, a case number to say, evidence for the engine; twice is once."""
-    isp.scene.down(*range(8))
-    made = isp.scene.incident(f"element:{PON}", *range(8))
-    isp.publish()
-    body = {"line_id": "L000", "symptom": "no_internet", "words": "=alles <weg>", "request_id": "r1"}
-    response = await http["agent"].post("/api/v1/calls", json=body)
-    assert response.status_code == 201
-    report = response.json()
-    assert (report["verdict"], report["incident_id"], report["by"]) == ("KNOWN_OUTAGE", made.incident_id, "agent")
-    assert report["case_id"] in report["say"]["de"]
-    again = await http["agent"].post("/api/v1/calls", json=body)
-    assert (again.status_code, again.json()["case_id"]) == (200, report["case_id"])
-    await asyncio.sleep(0.05)
-    assert [(e.kind, e.subject) for e in isp.said] == [("call", "L000")]
-    listed = (await http["agent"].get("/api/v1/calls", params={"incident_id": made.incident_id})).json()
-    assert [r["case_id"] for r in listed["items"]] == [report["case_id"]]
-    table = await http["lead"].get("/api/v1/calls", params={"format": "csv"})
-    assert table.headers["content-type"].startswith("text/csv")
-    assert list(csv.reader(io.StringIO(table.text)))[1][4] == "'=alles <weg>"
-    assert (await http["agent"].get("/api/v1/calls", params={"format": "csv"})).status_code == 403
-
-
-async def test_report_does_not_depend_on_the_engine(isp: Provider, http: Clients) -> None:
-    """What a customer was promised is in the store, even when the engine takes nothing."""
-    isp.full = True
-    response = await http["agent"].post("/api/v1/calls", json={"line_id": "L000"})
-    assert response.status_code == 201
-    assert len((await http["agent"].get("/api/v1/calls")).json()["items"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("change", "status"),
-    [
-        ({"line_id": "none"}, 404),
-        ({"started_at": "2036-01-01T00:00:00Z"}, 422),
-        ({"started_at": "yesterday"}, 422),
-        ({"started_at": "2026-01-01T00:00:00"}, 422),
-        ({"symptom": "x"}, 422),
-        ({"words": "x" * 4001}, 422),
-        ({"by": "me"}, 422),
-    ],
-)
-async def test_bad_reports(isp: Provider, http: Clients, change: dict[str, str], status: int) -> None:
-    """Each wrong field is refused, and nothing is documented."""
-    response = await http["agent"].post("/api/v1/calls", json={"line_id": "L000", **change})
-    assert response.status_code == status
-    assert (await http["agent"].get("/api/v1/calls")).json()["items"] == []
 
 
 async def test_planned_work(isp: Provider, http: Clients) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -12,6 +12,14 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_white
 
 class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=False)
+
+    @field_validator("*")
+    @classmethod
+    def _storable(cls, value: object) -> object:
+        """No text in PostgreSQL holds a NUL."""
+        if any(isinstance(text, str) and "\0" in text for text in (value if isinstance(value, list) else (value,))):
+            raise ValueError("holds a NUL character")
+        return value
 
 
 class Output(BaseModel):

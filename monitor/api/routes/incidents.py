@@ -15,11 +15,12 @@ from monitor.api.feed import EVENT_STREAM, EventStream
 from monitor.api.granted import ActsOnIncidents, ReadsIncidents
 from monitor.api.problems import Problem
 from monitor.api.reach import Reach
-from monitor.clock import rfc3339
+from monitor.clock import NS, rfc3339
 from monitor.records import Event, EventKind, Incident, IncidentStatus
 
 LINES = 1000
 PAGES = 20
+FARTHEST_S = 366 * 86400
 UNRESOLVED = [s.value for s in IncidentStatus if s is not IncidentStatus.RESOLVED]
 
 
@@ -108,9 +109,9 @@ def routes(api: Api) -> APIRouter:
     @router.post("/incidents/{incident_id}/etr", response_model=m.Accepted, status_code=202, responses=problems(404))
     async def etr(incident_id: str, body: m.EtrIn, request: Request, who: ActsOnIncidents) -> Response:
         """The time of repair, a promise to customers; `next_update` says when more will be known."""
-        value = rfc3339(given_time(body.at, "at"))
+        value = rfc3339(_promised(body.at, "at"))
         if body.next_update:
-            value += ";" + rfc3339(given_time(body.next_update, "next_update"))
+            value += ";" + rfc3339(_promised(body.next_update, "next_update"))
         return await _tell(request, who, incident_id, "etr", value)
 
     @router.post(
@@ -124,6 +125,15 @@ def routes(api: Api) -> APIRouter:
     async def stream(who: ReadsIncidents) -> Response:
         """Incidents as they change (`incident`); `resync` and `hello` mean: fetch the list again."""
         return EventStream(api.feed, api.feed.incidents(who.regions))
+
+    def _promised(text: str, field: str) -> int:
+        """It is told to customers and to people on call at once: a slip of the hand must not be."""
+        at_ns, now_ns = given_time(text, field), services.clock.now_ns()
+        if at_ns < now_ns:
+            raise Problem(422, f"{field}: lies in the past")
+        if at_ns > now_ns + FARTHEST_S * NS:
+            raise Problem(422, f"{field}: lies more than a year ahead")
+        return at_ns
 
     def _shown(incident: Incident, reach: Reach) -> present.Shown:
         return present.incident(incident, services.zone, reach)
