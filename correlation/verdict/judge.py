@@ -91,7 +91,7 @@ def unclear(now_ns: int, matches: int) -> Verdict:
         line_id="",
         evidence=(Evidence(codes("seen.no_match" if none else "seen.several_matches")[0], 0.0, "inventory"),),
         steps=codes("step.ask_customer_number", "step.ask_address") if none else codes("step.ask_and_pick"),
-        do_not=codes("dont.read_out_candidates"),
+        do_not=() if none else codes("dont.read_out_candidates"),
         say=codes("say.no_match" if none else "say.several_matches"),
     )
 

@@ -17,8 +17,8 @@ from monitor.words import LANGUAGES, duration
 TIMEOUT_S = 15.0
 AGAIN_S = 2.0  # between attempts to reach a server that has gone
 LABELS = {
-    "de": ("Seit", "Umfang", "Behoben bis", "Sagen", "Schritte", "Nicht", "Belege", "Außerdem", "offen", "zugesagt"),
-    "en": ("Since", "Scope", "Fixed by", "Say", "Steps", "Don't", "Evidence", "Also seen", "open", "promised"),
+    "de": ("Seit", "Umfang", "Behoben bis", "Sagen", "Schritte", "Beachten", "Belege", "Außerdem", "offen", "zugesagt"),
+    "en": ("Since", "Scope", "Fixed by", "Say", "Steps", "Mind", "Evidence", "Also seen", "open", "promised"),
 }
 
 
@@ -131,7 +131,7 @@ def _verdict(answer: dict[str, Any], language: str) -> Iterator[str]:
         yield f"  {since}: {local(verdict['since'])}"
     if verdict["scope"]:
         incident = answer["incident"]
-        counts = f", {incident['lines_down']}/{incident['lines_at_risk']}" if incident else ""
+        counts = f", {_affected(incident)}" if incident else ""
         yield clean(f"  {scope}: {verdict['scope']['text'][language]}{counts}  {verdict['incident_id']}")
     if verdict["etr"]:
         yield f"  {fixed}: {local(verdict['etr']['at'])}{f' ({promised})' if verdict['etr']['promised'] else ''}"
@@ -166,6 +166,13 @@ def _print_list(
         out.flush()
 
 
+def _affected(incident: dict[str, Any]) -> str:
+    """Down of how many; a failing resolver or a slow segment has no line that is down."""
+    if incident["kind"] in ("outage", "planned"):
+        return f"{incident['lines_down']}/{incident['lines_at_risk']}"
+    return str(incident.get("lines_affected") or incident["lines_at_risk"])
+
+
 def _print_changed(incident: dict[str, Any], out: TextIO, as_json: bool, language: str, shown: dict[str, int]) -> None:
     """A revision that was printed before is not printed again."""
     if shown.get(incident["incident_id"], -1) >= incident["revision"]:
@@ -174,7 +181,7 @@ def _print_changed(incident: dict[str, Any], out: TextIO, as_json: bool, languag
     if as_json:
         out.write(json.dumps(incident, ensure_ascii=False) + "\n")
     else:
-        counts = f"{incident['lines_down']}/{incident['lines_at_risk']}"
+        counts = _affected(incident)
         start = local(incident["started_at"])
         text = (
             f"{start}  {incident['status']:<10} {counts:>11}  {incident['title'][language]}  {incident['incident_id']}"

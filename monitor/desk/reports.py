@@ -169,11 +169,12 @@ CSV_COLUMNS = (
 )
 
 
-def as_csv(reports: Iterable[Report]) -> str:
-    """A table for a spreadsheet: no cell of it is run as a formula."""
+def as_csv(reports: Iterable[Report], head: bool = True) -> str:
+    """A table for a spreadsheet: no cell of it is run as a formula. `head` False: the rows alone."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(CSV_COLUMNS)
+    if head:
+        writer.writerow(CSV_COLUMNS)
     for r in reports:
         started = rfc3339(r.started_ns) if r.started_ns is not None else ""
         cells = (

@@ -236,10 +236,12 @@ class StateStore(Access, Users, Database):
             body = connection.scalar(select(t.human_events.c.body).where(t.human_events.c.event_id == event_id))
         return _event.decode(body) if body is not None else None
 
-    def events(self, subject: str = "", since_ns: int = 0, limit: int = 1000) -> list[Event]:
-        """Recorded events, newest first."""
+    def events(self, subject: str = "", since_ns: int = 0, limit: int = 1000, kinds: Sequence[str] = ()) -> list[Event]:
+        """Recorded events, newest first; `kinds` empty: of all kinds."""
         row = t.human_events.c
         where = [row.at_ns >= since_ns, *([row.subject == subject] if subject else [])]
+        if kinds:
+            where.append(row.kind.in_(list(kinds)))
         query = select(row.body).where(*where).order_by(row.at_ns.desc(), row.event_id).limit(limit)
         with self.read() as connection:
             return [_event.decode(body) for body in connection.scalars(query)]

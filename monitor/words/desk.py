@@ -45,7 +45,7 @@ DESK: dict[str, tuple[str, str]] = {
     "disposition.no_fault": ("Keine Störung", "No fault"),
     # -- to the customer -------------------------------------------------------------------------------------------
     "say.no_match": (
-        "Ich finde Ihren Anschluss so noch nicht. Nennen Sie mir bitte Ihre Kundennummer?",
+        "Ich finde Ihren Anschluss so noch nicht. Nennen Sie mir bitte Ihre Kundennummer.",
         "I cannot find your line that way yet. Could you give me your customer number, please?",
     ),
     "say.several_matches": (

@@ -167,6 +167,11 @@ async def test_links_from_messages_and_dashboards(isp: Provider, chromium: Brows
         await shown.keyboard.press("Escape")
         await shown.goto(f"{isp.url}/#line=L001")
         await expect(shown.locator("#verdict .who-line")).to_contain_text("L001")
+        # Somebody followed a link: no customer has called.
+        assert [e for e in isp.said if e.kind == "call"] == []
+        async with shown.expect_response("**/lookup/*/stream"):
+            await shown.press("#key", "Enter")
+        assert [e.subject for e in isp.said if e.kind == "call"] == ["L001"]
         await shown.goto(f"{isp.url}/#%E0%A4%A=x")
         await expect(shown.locator("#key")).to_be_visible()
         assert mistakes(shown) == []
@@ -232,7 +237,15 @@ async def test_reports_are_found_and_exported(isp: Provider, chromium: Browser) 
             await shown.click("#reports a.button")
         saved = await (await download.value).path()
         table = await asyncio.to_thread(saved.read_text, encoding="utf-8")
-        assert "'=cmd|" in table
+        assert "television" in table
+        assert "=cmd" not in table  # what is searched for is what is exported
+        await shown.fill("#report-text", "")
+        await shown.keyboard.press("Enter")
+        await expect(shown.locator("#report-list tbody tr")).to_have_count(2)
+        async with shown.expect_download() as download:
+            await shown.click("#reports-csv")
+        saved = await (await download.value).path()
+        assert "'=cmd|" in await asyncio.to_thread(saved.read_text, encoding="utf-8")
         await shown.get_by_role("button", name="L001").click()
         await expect(shown.locator("#verdict .who-line")).to_contain_text("L001")
         assert mistakes(shown) == []

@@ -309,6 +309,7 @@ def test_unclear_identity_holds_nothing_of_a_customer(matches: int) -> None:
     found = unclear(NOW, matches)
     assert found.code is V.IDENTITY_UNCLEAR
     assert (found.line_id, found.incident_id, found.scope) == ("", "", None)
+    assert bool(found.do_not) == bool(matches)  # without candidates there is nothing to read out
     for coded in (*found.say, *found.steps, *found.do_not, *(e.said for e in found.evidence)):
         assert say(coded, "de") != say(coded, "en")
 

@@ -171,6 +171,16 @@ def test_a_repeated_event_is_known(store):
     assert store.events(subject="incident:i1") == [event]
 
 
+def test_events_of_a_kind_are_found_beneath_many_others(store):
+    """What outside systems send all day does not push announced work out of sight."""
+    work = Event(5, "element:north", "maintenance_start", "x", event_id="w")
+    store.record_event(work)
+    for n in range(4):
+        store.record_event(Event(10 + n, "line-1", "login_accepted", event_id=f"radius:{n}"))
+    assert work not in store.events(limit=3)
+    assert store.events(limit=3, kinds=("maintenance_start", "maintenance_end")) == [work]
+
+
 def test_old_incidents_are_pruned(store):
     """Only what was resolved before goes, with its lines, history and outbox rows."""
     store.apply(1, [change("opened", 1, lines=("a",)), change("opened", 1, name="i2", lines=("a",))])

@@ -6,6 +6,24 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from monitor.api.models.base import Both, Input, Name, Output, Text, Time
 
+Disposition = Literal[
+    "resolved_info_outage",
+    "resolved_info_planned",
+    "resolved_reboot",
+    "resolved_config",
+    "resolved_credentials",
+    "resolved_wifi",
+    "resolved_firmware",
+    "selfhealed",
+    "escalated_l2",
+    "dispatch",
+    "billing",
+    "callback_pending",
+    "wrong_customer",
+    "duplicate_report",
+    "no_fault",
+]
+
 
 class CallIn(Input):
     model_config = ConfigDict(
@@ -18,7 +36,10 @@ class CallIn(Input):
     symptom: Literal["no_internet", "slow", "drops", "no_phone", "no_tv", "login", "wifi", "other"] = "no_internet"
     words: Text = Field("", description="the customer's own words")
     started_at: Time | None = None
-    disposition: Annotated[str, StringConstraints(max_length=40)] = ""
+    wired_works: bool | None = Field(
+        None, description="what the customer found when asked, as in the look-up: the verdict is frozen with it"
+    )
+    disposition: Disposition | Literal[""] = Field("", description="how the contact ended; empty: as the verdict says")
     request_id: Annotated[str, StringConstraints(max_length=100)] = Field(
         "", description="made up by the client: sent twice, it is one report"
     )

@@ -24,7 +24,8 @@ LONGEST_S = 14 * 86400
 BATCH = 5_000
 NAMED = 100  # wrong rows that an answer names
 # Said by people through endpoints of their own, which check more and write down who it was.
-BY_PEOPLE = frozenset({"ack", "note", "etr", "resolve", "maintenance_start", "maintenance_end"})
+WORK = ("maintenance_start", "maintenance_end")
+BY_PEOPLE = frozenset({"ack", "note", "etr", "resolve", *WORK})
 
 
 def routes(api: Api) -> APIRouter:
@@ -135,7 +136,7 @@ def routes(api: Api) -> APIRouter:
 
     async def _windows(now_ns: int) -> dict[str, tuple[Event, Event | None]]:
         """Announced work by id, with the event that ended it."""
-        found = await to_thread.run_sync(state.events, "", now_ns - KEPT_S * NS, 10_000)
+        found = await to_thread.run_sync(state.events, "", now_ns - KEPT_S * NS, 10_000, WORK)
         ended = {e.event_id.partition(":")[2]: e for e in found if e.kind == "maintenance_end"}
         starts = {e.event_id.partition(":")[2]: e for e in found if e.kind == "maintenance_start"}
         return {number: (event, ended.get(number)) for number, event in starts.items()}

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import msgspec
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from starlette.types import Scope
 from correlation.verdict import AtHome
 from monitor.api import models as m
 from monitor.api import present
+from monitor.api.at_home import told_at_home
 from monitor.api.auth import Principal, permitted
 from monitor.api.context import Api, answer, client, encoded, log, problems
 from monitor.api.feed import EVENT_STREAM, HEARTBEAT_S, EventStream, encode
@@ -30,12 +30,11 @@ from monitor.api.problems import Problem
 from monitor.clock import NS, rfc3339
 from monitor.desk import Answer, judge_line, look_up
 from monitor.desk.lookup import IDS
-from monitor.records import Event, ValueKind, VerdictCode
+from monitor.records import Event, VerdictCode
 
 FOLLOW_S = 15.0
 LOOK_S = 0.1  # how often the engine's view is looked at while somebody waits
 CALLED_S = 600.0  # a second call about a line within that time is no new evidence
-WIFI_S = 1800.0  # how far back the router's Wi-Fi telemetry is looked for
 ASKED = {
     "x-permission": "lookup",
     "requestBody": {
@@ -178,7 +177,9 @@ def routes(api: Api) -> APIRouter:
     async def _follow(lookup: Lookup) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         end, beat = loop.time() + FOLLOW_S, loop.time() + HEARTBEAT_S
-        at_home = await _with_wifi(lookup)
+        at_home = lookup.at_home
+        if lookup.line_id:
+            at_home = await told_at_home(services, lookup.line_id, at_home.wired_works)
         view, shown = None, None
         while loop.time() < end and lookup.line_id:
             if services.view() is not view:
@@ -197,23 +198,6 @@ def routes(api: Api) -> APIRouter:
                 yield b": still here\n\n"
             await asyncio.sleep(LOOK_S)
         yield encode("done", "{}")
-
-    async def _with_wifi(lookup: Lookup) -> AtHome:
-        """What the router told of its Wi-Fi lately; the store of samples is asked once per look-up, not before it."""
-        samples, now_ns = services.samples, services.clock.now_ns()
-        if samples is None or not lookup.line_id:
-            return lookup.at_home
-        begin_ns = now_ns - int(WIFI_S * NS)
-        try:
-            found = await to_thread.run_sync(
-                samples.values_history, lookup.line_id, ValueKind.WIFI_RSSI_DBM, begin_ns, now_ns + NS
-            )
-        except Exception as error:  # evidence that would be nice to have: without it the verdict stands
-            log.info("no Wi-Fi telemetry for a look-up: %s", error)
-            return lookup.at_home
-        if not len(found.at_ns):
-            return lookup.at_home
-        return AtHome(lookup.at_home.wired_works, float(found.mean[-1]), int(found.at_ns[-1]))
 
     def _called(row: int, line_id: str) -> None:
         now_ns = services.clock.now_ns()

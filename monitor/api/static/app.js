@@ -124,7 +124,7 @@ window.addEventListener("hashchange", () => state.session && arrive());
 function openLine(key) {
   open("desk");
   $("key").value = key;
-  look(key);
+  look(key, null, null, false);
 }
 feed.look = openLine;
 feed.changed = () => state.view === "network" && refreshNetwork();

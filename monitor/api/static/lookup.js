@@ -10,14 +10,15 @@ import { $, clock, number, now, said, span, state, t } from "./words.js";
 const AREA = ["KNOWN_OUTAGE", "AREA_POWER_CUT", "OUTAGE_FORMING", "PLANNED_WORK"];
 const VERIFIED = ["customer_number", "phone_password", "address_and_name", "callback", "other"];
 
-export async function look(key, verified = null, wired = null) {
+// `calling` false: somebody opens a line from a list or a link; that no customer has called must not count as a call.
+export async function look(key, verified = null, wired = null, calling = true) {
   if (!key) return;
   state.follow?.close();
   state.key = key;
   const waiting = setTimeout(() => $("answer").replaceChildren(h("div.card.waiting", {}, t("searching"))), 150);
   try {
     const body = { key };
-    if ($("reports-problem").checked) body.reason = "call";
+    if (calling && $("reports-problem").checked) body.reason = "call";
     if (verified) body.verified_by = verified;
     if (wired !== null) body.wired_works = wired;
     const answer = await call("POST", "/lookup", body);
@@ -115,13 +116,14 @@ function verdictPart(answer) {
   const spoken = state.sayLanguage ?? state.language;
   const say = h("p.say", { lang: spoken }, v.say[spoken]);
   const pick = (code) => h("button", { type: "button", lang: code, "aria-pressed": String(code === spoken), onclick: () => { state.sayLanguage = code; repaint(); $(`say-${code}`).focus(); }, id: `say-${code}` }, code.toUpperCase());
-  const copy = h("button", { type: "button", onclick: async () => { await navigator.clipboard?.writeText(v.say[spoken]).catch(() => {}); copy.textContent = t("copied"); } }, t("copy"));
+  // Over plain http browsers give no clipboard.
+  const copy = navigator.clipboard ? h("button", { type: "button", onclick: () => navigator.clipboard.writeText(v.say[spoken]).then(() => { copy.textContent = t("copied"); }, () => {}) }, t("copy")) : null;
   part.append(h("section.part", {},
     h("div.part-head", {}, h("h3", {}, t("say")), h("div.tools", { role: "group", "aria-label": t("say_language") }, pick("de"), pick("en"), copy)), say));
   if (line) part.append(...[wiredQuestion(answer)].filter(Boolean).map((asked) => h("section.part.slim", {}, asked)));
   part.append(h("section.part.two", {},
     h("div", {}, h("h3", {}, t("steps")), h("ol.steps", {}, v.steps.map((s) => h("li", {}, h("span", {}, said(s.text)))))),
-    h("div", {}, h("h3", {}, t("dont")), h("ul.dont", {}, v.do_not.map((d) => h("li", {}, icon("bad"), h("span", {}, said(d.text))))))));
+    v.do_not.length ? h("div", {}, h("h3", {}, t("dont")), h("ul.dont", {}, v.do_not.map((d) => h("li", {}, icon("bad"), h("span", {}, said(d.text)))))) : null));
   return part;
 }
 

@@ -113,12 +113,15 @@ function workForm() {
 }
 
 // -- flags ---------------------------------------------------------------------------------------------------------
+const UNITS = { ratio: "%", db: "dB", dbm: "dBm", per_hour: "/h", per_day: "/d" };
+const measured = (f) => `${number(f.unit === "ratio" ? f.value * 100 : f.value)} ${UNITS[f.unit] ?? f.unit}`;
+
 function flagList(items) {
   if (!items.length) return h("p.muted", {}, t("flags_none"));
   const rows = items.map((f) => {
     const line = !f.subject.includes(":");
     const subject = line ? h("button.mini", { type: "button", onclick: () => feed.look(f.subject) }, f.subject) : f.subject.replace("element:", "");
-    return h("tr", {}, h("td", {}, subject), h("td", {}, labels[`flag_${f.kind}`] ? t(`flag_${f.kind}`) : f.kind), h("td", {}, `${number(f.unit === "ratio" ? f.value * 100 : f.value)} ${f.unit === "ratio" ? "%" : f.unit}`), h("td", {}, clock(f.started_at, true)));
+    return h("tr", {}, h("td", {}, subject), h("td", {}, labels[`flag_${f.kind}`] ? t(`flag_${f.kind}`) : f.kind), h("td", {}, measured(f)), h("td", {}, clock(f.started_at, true)));
   });
   return table(["flag_subject", "flag_kind", "flag_value", "since"], rows, "flags");
 }

@@ -22,7 +22,7 @@ export function reportPart(answer) {
     button.disabled = true;
     problem.hidden = true;
     try {
-      const made = await call("POST", "/calls", { line_id: answer.line.line_id, symptom: symptom.value, words: words.value, request_id: requestId });
+      const made = await call("POST", "/calls", { line_id: answer.line.line_id, symptom: symptom.value, words: words.value, wired_works: answer.wired ?? null, request_id: requestId });
       const done = t(made.new ? "report_done" : "report_again", { case: made.case_id });
       part.replaceChildren(h("div.logged", {}, h("strong", {}, `✓ ${done}`), h("p", {}, made.say[state.sayLanguage ?? state.language])));
       state.answer.logged = made;

@@ -9,11 +9,13 @@ let asked = "";
 
 export function renderReports() {
   const field = h("input", { id: "report-text", type: "text", maxlength: 200, value: asked });
+  const exported = () => `/api/v1/calls?format=csv&text=${encodeURIComponent(asked)}`;
   const form = h("form.inline", { role: "search" }, h("label", {}, t("reports_search"), field), h("button.primary", {}, t("reports_button")),
-    may("calls.export") ? h("a.button", { href: "/api/v1/calls?format=csv&limit=1000", download: "reports.csv" }, t("reports_csv")) : null);
+    may("calls.export") ? h("a.button", { id: "reports-csv", href: exported(), download: "reports.csv" }, t("reports_csv")) : null);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     asked = field.value.trim();
+    $("reports-csv")?.setAttribute("href", exported());
     fill("");
   });
   $("reports").replaceChildren(h("section.card.panel", { "aria-labelledby": "reports-title" }, h("h2", { id: "reports-title" }, t("reports")), form, h("div", { id: "report-list", "aria-live": "polite" })));
