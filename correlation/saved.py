@@ -14,7 +14,7 @@ from correlation.lines import LineTable
 from correlation.planned import Window
 from correlation.view import EngineView
 from monitor.inventory import Groups, Inventory
-from monitor.records import Flag, Incident, Scope, ScopeKind
+from monitor.records import Change, Flag, Incident, Scope, ScopeKind
 from monitor.records.rounds import I32
 
 if TYPE_CHECKING:
@@ -164,9 +164,13 @@ def reload(engine: "Engine", inventory: Inventory) -> None:
     memory.online = [int(to[i]) for i in memory.online if to[i] >= 0]
     memory.joining = {int(to[i]): told for i, told in memory.joining.items() if to[i] >= 0}
     memory.left_groups = [(at, int(to[i]), name) for at, i, name in memory.left_groups if to[i] >= 0]
+    gone = [f for f in memory.flags if not _knows_subject(inventory, f.subject)]
     memory.flags = [f for f in memory.flags if _knows_subject(inventory, f.subject)]
     _remember(engine, memory)
     engine.book.cases, engine.book.next_slot, engine.book.changes = book.cases, book.next_slot, book.changes
+    for flag in gone:  # the next step tells it
+        ended = msgspec.structs.replace(flag, ended_ns=max(engine.now_ns, flag.started_ns))
+        engine.book.changes.append(Change(at_ns=engine.now_ns, what="flag_ended", flag=ended))
     engine.book.remap(to, lambda scope: _knows_scope(inventory, scope))
     engine.finder.remap(finder, to)
     engine.witnesses.load(witnesses)

@@ -4,6 +4,7 @@ The same smallest explanation as for outages, on lines that became slow instead 
 `segment_slow` on the element and an incident of kind `degraded`; its lines get no flags of their own.
 """
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +14,7 @@ from correlation.explain import Cause, Evidence, Explainer
 from correlation.lines import LineTable
 from correlation.settings import CorrelationSettings
 from monitor.inventory import Inventory
-from monitor.records import Change, Coded, Flag, FlagKind, IncidentKind, LineState, ScopeKind
+from monitor.records import Change, Coded, Flag, FlagKind, IncidentKind, LineState
 from monitor.records.rounds import I32, I64
 
 NS = 1_000_000_000
@@ -46,7 +47,8 @@ class Segments:
         """`slow` bool [n]. Called whenever rows came in; looks at most twice an interval."""
         count = int(np.count_nonzero(slow))
         living = list(self.book.living(IncidentKind.DEGRADED))
-        if count == 0 and not living:
+        told = {_element(f): f for f in flags.values() if f.kind is FlagKind.SEGMENT_SLOW}
+        if count == 0 and not living and not told:
             self.covered[:] = False
             self.everywhere = False
             return []
@@ -61,7 +63,7 @@ class Segments:
         for cause in causes:
             low, high = self.inventory.elements.lo[cause.element], self.inventory.elements.hi[cause.element]
             self.covered[low:high] = True
-            self._follow(cause, living, now_ns, flags, changes)
+            self._follow(cause, living, told, now_ns, flags, changes)
         self._end(slow, now_ns, flags, changes)
         return changes
 
@@ -108,7 +110,13 @@ class Segments:
         return bool((count[many] / np.maximum(observable, 1) >= settings.segment_share).any())
 
     def _follow(
-        self, cause: Cause, living: list[Case], now_ns: int, flags: dict[str, Flag], changes: list[Change]
+        self,
+        cause: Cause,
+        living: list[Case],
+        told: dict[str, Flag],
+        now_ns: int,
+        flags: dict[str, Flag],
+        changes: list[Change],
     ) -> None:
         decided = int(np.count_nonzero(self.table.slow_sum[cause.lines] >= self.settings.decide))
         extra = float(np.median(self.table.recent_ms[cause.lines] - self.table.baseline_ms[cause.lines]))
@@ -118,6 +126,8 @@ class Segments:
             if case.joined and len(case.lines) >= 1.25 * case.state.told_lines:
                 self.book.tell(case, now_ns, "grew")
             return
+        if any(f"{cause.scope.name}/".startswith(f"{name}/") for name in told):
+            return  # resolved by a person: that holds until the element is well
         if 2 * decided < len(cause.lines):
             return  # half of them are sure: then it is the segment
         began = now_ns - int(self.settings.decide / self.settings.step_max * self.interval_ns)
@@ -155,10 +165,12 @@ class Segments:
         )
 
     def _end(self, slow: npt.NDArray[np.bool_], now_ns: int, flags: dict[str, Flag], changes: list[Change]) -> None:
+        """Incident and flag of an element end when it is well; where a person resolved the incident, the flag alone."""
+        cases = {c.state.scope.name: c for c in self.book.living(IncidentKind.DEGRADED)}
+        told = {_element(f): f for f in flags.values() if f.kind is FlagKind.SEGMENT_SLOW}
         elements = self.inventory.elements
-        for case in self.book.living(IncidentKind.DEGRADED):
-            scope = case.state.scope
-            element = elements.index_of(scope.name) if scope.kind is ScopeKind.ELEMENT else None
+        for name in {**cases, **told}:
+            element = elements.index_of(name)
             if element is None:
                 continue
             low, high = int(elements.lo[element]), int(elements.hi[element])
@@ -166,27 +178,18 @@ class Segments:
             up = int(np.count_nonzero(self.table.is_up(slice(low, high))))
             still = int(np.count_nonzero(slow[low:high] & (self.table.state[low:high] != LineState.DOWN)))
             if still > END_SHARE * self.settings.segment_share * max(up, 1):
-                self.below.pop(case.state.incident_id, None)
+                self.below.pop(name, None)
                 continue
-            since = self.below.setdefault(case.state.incident_id, now_ns)
+            since = self.below.setdefault(name, now_ns)
             if now_ns - since < 60 * NS:
                 continue
-            del self.below[case.state.incident_id]
-            self.book.resolve(case, now_ns, since)
-            for flag_id, flag in list(flags.items()):
-                if flag.subject == f"element:{scope.name}" and flag.kind is FlagKind.SEGMENT_SLOW:
-                    ended = Flag(
-                        flag.subject,
-                        flag.kind,
-                        flag.reason,
-                        flag.value,
-                        flag.unit,
-                        flag.started_ns,
-                        flag.detected_ns,
-                        since,
-                    )
-                    del flags[flag_id]
-                    changes.append(Change(at_ns=now_ns, what="flag_ended", flag=ended))
+            del self.below[name]
+            if name in cases:
+                self.book.resolve(cases[name], now_ns, since)
+            if name in told:
+                ended = msgspec.structs.replace(told[name], ended_ns=since)
+                del flags[ended.flag_id]
+                changes.append(Change(at_ns=now_ns, what="flag_ended", flag=ended))
 
     def clock(self) -> dict[str, float]:
         clock: dict[str, float] = {f"below:{name}": since for name, since in self.below.items()}
@@ -202,3 +205,7 @@ class Segments:
         self.slow_before = int(clock.get("slow_before", 0))
         self.interval_ns = int(clock.get("interval_ns", self.interval_ns))
         self.below = {k.removeprefix("below:"): int(v) for k, v in clock.items() if k.startswith("below:")}
+
+
+def _element(flag: Flag) -> str:
+    return flag.subject.removeprefix("element:")

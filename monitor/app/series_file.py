@@ -7,6 +7,7 @@ lost probe. Rows count in the order of the file; times that go back are counted 
 import csv
 import gzip
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,7 +48,7 @@ def read_series(path: Path) -> Series:
     at: list[int] = []
     rtt: list[float] = []
     absurd = backwards = 0
-    for number, row in _rows(lines[1:], separator):
+    for number, row in _rows(path, lines[1:], separator):
         if len(row) < 2 or (len(row) > len(header) and separator == ","):
             hint = "; a decimal comma needs ; between the columns" if len(row) > len(header) else ""
             raise InputProblems.one(str(path), f"{len(row)} columns, the header has {len(header)}{hint}", number)
@@ -68,14 +69,19 @@ def _text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputProblems.one(str(path), "is not UTF-8 text") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "is no readable gzip file"
         raise InputProblems.one(str(path), str(reason)) from None
 
 
-def _rows(lines: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    for number, row in enumerate(csv.reader(lines, delimiter=separator), start=2):
-        if row and any(cell.strip() for cell in row):
+def _rows(path: Path, lines: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """A row is one line: a quote that is not closed spoils its own line alone."""
+    for number, line in enumerate(lines, start=2):
+        try:
+            row = next(csv.reader([line], delimiter=separator, strict=True), [])
+        except csv.Error as error:
+            raise InputProblems.one(str(path), f"cannot be read as CSV: {error}", number) from None
+        if any(cell.strip() for cell in row):
             yield number, row
 
 

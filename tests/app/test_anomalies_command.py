@@ -73,6 +73,8 @@ def test_lost_absurd_and_backward_rows_are_counted(tmp_path: Path) -> None:
         ("epoch;rtt\n1700000000;fast\n", ":2: rtt"),
         ("epoch,rtt\n1700000000,5,5\n", "decimal comma"),
         ("epoch;rtt\n1700000000\n", ":2: 1 columns"),
+        ('epoch;rtt\n1700000000;5\n1700000060;"5\n1700000120;5\n', ":3: cannot be read as CSV"),
+        (f"epoch;rtt\n1700000000;{'5' * 200_000}\n", ":2: cannot be read as CSV"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_row_and_field(tmp_path: Path, text: str, where: str) -> None:
@@ -84,10 +86,12 @@ def test_what_cannot_be_read_is_refused_by_row_and_field(tmp_path: Path, text: s
 
 
 def test_bad_files_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A missing file, binary rubbish and a broken archive end with 2 and one line on stderr; no output is written."""
+    """A missing file, binary rubbish and broken archives end with 2 and one line on stderr; no output is written."""
     (tmp_path / "rubbish.csv").write_bytes(bytes(range(128, 256)))
-    (tmp_path / "broken.csv.gz").write_bytes(gzip.compress(b"epoch;rtt\n1;2\n")[:-6])
-    for name in ("none.csv", "rubbish.csv", "broken.csv.gz"):
+    packed = gzip.compress("".join(f"{i};{i % 7}\n" for i in range(3000)).encode())
+    (tmp_path / "cut.csv.gz").write_bytes(packed[:-6])
+    (tmp_path / "broken.csv.gz").write_bytes(packed[:60] + bytes(b ^ 0xFF for b in packed[60:90]) + packed[90:])
+    for name in ("none.csv", "rubbish.csv", "cut.csv.gz", "broken.csv.gz"):
         out = tmp_path / "out.jsonl"
         assert run(["anomalies", str(tmp_path / name), "--out", str(out)]) == 2, name
         assert capsys.readouterr().err.count("\n") == 1

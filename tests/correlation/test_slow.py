@@ -1,5 +1,6 @@
 """Slow, unstable and degrading lines in the engine: the right reason, since when, for how long, and nobody else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,42 @@ def test_the_segment_not_its_lines(tmp_path: Path) -> None:
     n.slow_ms[span] = 0
     n.run(1500)
     assert [(f.subject, f.kind) for f in raised(n)] == [("element:north/ex-1/olt-2", "segment_slow")]
+    assert n.engine.view().flags == {}
+
+
+def test_a_segment_resolved_by_hand_stays_so_until_it_is_well(tmp_path: Path) -> None:
+    """Resolved while it is still slow: no second incident, no flags of its lines; the flag ends when it is well."""
+    n = net(tmp_path).run(1800)
+    span = n.under("north/ex-1/olt-2")
+    for i in range(40):
+        n.slow_ms[span] = n.rng.uniform(30, 90, span.stop - span.start)
+        if i == 20:
+            (case,) = n.engine.book.living()
+            n.say("resolve", f"incident:{case.state.incident_id}", by="noc")
+        n.run(30)
+    assert [c.what for c in n.changes if c.incident is not None] == ["opened", "resolved"]
+    assert [f.subject for f in raised(n)] == ["element:north/ex-1/olt-2"]
+    well = n.now
+    n.slow_ms[span] = 0
+    n.run(1500)
+    (flag,) = [c.flag for c in n.changes if c.flag is not None and c.what == "flag_ended"]
+    assert flag.ended_ns is not None
+    assert well < flag.ended_ns < well + 900 * NS
+    assert n.engine.view().flags == {}
+    assert len(raised(n)) == 1
+
+
+def test_a_flag_ends_with_its_line(tmp_path: Path) -> None:
+    """A line that the next inventory lacks is not flagged for ever: the step after the reload ends its flag."""
+    n = net(tmp_path).run(1500)
+    n.slow_ms[10] = 60
+    n.run(600)
+    (flag,) = raised(n)
+    everybody = rows(exchanges=1, olts=2, pons=2, splitters=2, lines=8)
+    left = [row for row in everybody if row["line_id"] != flag.subject]
+    n.engine.reload(replace(inventory(tmp_path, left), generation=1))
+    told = n.engine.step(n.now + NS).changes
+    assert [(c.what, c.flag and c.flag.flag_id) for c in told] == [("flag_ended", flag.flag_id)]
     assert n.engine.view().flags == {}
 
 
