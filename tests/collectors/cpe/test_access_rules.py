@@ -26,7 +26,7 @@ class Secured:
         self.folder = folder
         self.port = free_port()
         self.ca("init")
-        for name in ("S1", "S2", "faultline", "gone"):
+        for name in ("S1", "S2", "faultline", "faultline-cli", "gone"):
             self.ca("client", name)
         self.ca("revoke", "gone")
         config = (folder / "mosquitto.conf").read_text().replace("listener 8883", f"listener {self.port} 127.0.0.1")
@@ -142,6 +142,24 @@ async def test_a_router_cannot_listen_to_another(broker: Secured) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert set(heard) == {"usp/agent/S2"}
+
+
+@pytest.mark.parametrize("name", ["faultline", "faultline-cli"])
+async def test_the_daemon_and_the_command_line_hear_every_dialect(broker: Secured, name: str) -> None:
+    """State, JSON, collectd and USP of a router reach both; what they send reaches the router."""
+    topics = ("cpe/S1/availability", "cpe/S1/telemetry/x", "collectd/S1/uptime/uptime", "usp/controller/faultline/S1")
+    async with broker.client(name) as ours, broker.client("S1") as router:
+        for topic in ("cpe/+/availability", "cpe/+/telemetry/#", "collectd/+/#", "usp/controller/faultline/+/#"):
+            await ours.subscribe(topic, qos=1)
+        await router.subscribe("usp/agent/S1/#", qos=1)
+        for topic in topics:
+            await router.publish(topic, b"online", qos=1)
+        await ours.publish("usp/agent/S1", b"x", qos=1)
+        async with asyncio.timeout(10):
+            heard: set[str] = set()
+            while heard != set(topics):  # or the time is over
+                heard.add(str((await anext(ours.messages)).topic))
+            assert str((await anext(router.messages)).topic) == "usp/agent/S1"
 
 
 async def test_who_has_no_good_certificate_stays_out(broker: Secured) -> None:
