@@ -87,6 +87,10 @@ async def test_unknown_name_and_wrong_password_are_the_same(isp: Provider, http:
     await make(http)
     answers = [(await login(isp, name, "wrong password")).json() for name in ("anna", "nobody", "' OR 1=1 --")]
     assert answers[0] == answers[1] == answers[2]
+    trail = (await http["admin"].get("/api/v1/audit", params={"action": "login_failed"})).json()["items"]
+    # A name that is no account may be a password typed in the wrong field.
+    assert [(e["who"], e["subject"]) for e in trail] == [("", ""), ("", ""), ("", "anna")]
+    assert {e["address"] for e in trail} == {"127.0.0.1"}
 
 
 async def test_weak_passwords_and_rights_that_do_not_fit(isp: Provider, http: Clients) -> None:

@@ -163,7 +163,9 @@ async def test_data_is_masked_until_the_caller_is_verified(isp: Provider, chromi
         await shown.fill("#key", "L000")
         await shown.keyboard.press("Enter")
         await expect(shown.locator("#line")).to_contain_text("A… M…")
+        await expect(shown.locator("#verify-area")).to_contain_text("Verify the caller first")
         await shown.select_option("#verify", "callback")
+        await expect(shown.locator("#verify-area")).to_be_hidden()
         await expect(shown.locator("#line")).to_contain_text("Ada Muster")
         await expect(shown.locator("#verify")).to_have_value("callback")
 

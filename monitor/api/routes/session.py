@@ -77,11 +77,21 @@ def routes(api: Api) -> APIRouter:
         if body.key is not None and body.name is None and body.password is None:
             return await api.auth.key(body.key, client)
         if body.key is None and body.name is not None and body.password is not None:
-            user = await api.auth.guesses.password(body.name, body.password, client)
+            try:
+                user = await api.auth.guesses.password(body.name, body.password, client)
+            except Problem as problem:
+                if problem.status == 401:
+                    await failed(body.name, client)
+                raise
             if user.role not in ROLES:
                 raise Problem(403, "this account has no role that this version knows")
             return Principal(user.name, user.role, regions=user.regions, user=user.name)
         raise Problem(422, "give a key, or a name and a password")
+
+    async def failed(name: str, client: str) -> None:
+        """Whose account somebody tries to get into; a name that is none may be a password, and is not kept."""
+        known = await to_thread.run_sync(services.state.user, name) is not None
+        api.audit.note(Principal("", ""), "login_failed", name if known else "", "", client)
 
     def _shown(who: Principal) -> Shown:
         return {

@@ -70,7 +70,7 @@ function repaint() {
   const focused = document.activeElement?.id;
   $("verdict")?.replaceWith(verdictPart(state.answer));
   $("evidence")?.replaceWith(evidencePart(state.answer));
-  $("verify-area")?.toggleAttribute("hidden", !AREA.includes(state.answer.verdict.code));
+  $("verify-area")?.replaceWith(verifyNote(state.answer));
   if (focused && document.activeElement?.id !== focused) $(focused)?.focus();
 }
 
@@ -168,8 +168,13 @@ function verifyPart(answer) {
   const again = async (how) => { await look(line.line_id, how, answer.wired ?? null); $("verify")?.focus(); };
   const select = h("select", { id: "verify", onchange: () => select.value && again(select.value) },
     h("option", { value: "" }, t(line.masked ? "verify_none" : "verify_open")), VERIFIED.map((v) => h("option", { value: v, selected: v === answer.verified }, t(`verify_${v}`))));
-  const note = h("p.small.muted", { id: "verify-area", hidden: !AREA.includes(answer.verdict.code) }, t("verify_area"));
-  return h("section.part.slim", { id: "verify-part" }, h("div.verify", {}, h("label", { for: "verify" }, t("verify")), select, note));
+  return h("section.part.slim", { id: "verify-part" }, h("div.verify", {}, h("label", { for: "verify" }, t("verify")), select, verifyNote(answer)));
+}
+
+// What may be spoken of before the caller is verified: the area; never the line or the account.
+function verifyNote(answer) {
+  const area = AREA.includes(answer.verdict.code);
+  return h("p.small.muted", { id: "verify-area", hidden: !area && Boolean(answer.verified) }, t(area ? "verify_area" : "verify_first"));
 }
 
 function linePart(answer) {
