@@ -20,6 +20,8 @@ FORGET = 0.8  # of the last week's weight when its hour comes round again
 NETWORK_PRIOR = 3.0  # falls' worth of trust in the configured rate
 ELEMENT_PRIOR = 5.0  # falls' worth of trust in the network's rate
 
+MANY = 50  # one line in so many has changed: then all are counted anew
+
 F64 = npt.NDArray[np.float64]
 
 
@@ -35,6 +37,8 @@ class Background:
         self.element_expected = np.zeros(elements, np.float32)
         self.last_ns = 0
         self._hour = -1
+        self._up = np.zeros(0, np.bool_)  # lines that were up the last time
+        self._under = np.zeros(elements, np.int64)
 
     def hour(self, at_ns: int) -> int:
         """Of the local week; 0 is Monday 0:00."""
@@ -53,7 +57,22 @@ class Background:
                 self.line_hours[hour] *= FORGET
             self._hour = hour
         self.line_hours[hour] += np.count_nonzero(up_lines) * elapsed_h
-        self.element_expected += (elements.sum(up_lines) * (self.network_rate(now_ns) * elapsed_h)).astype(np.float32)
+        self.element_expected += (self._up_under(up_lines, elements) * (self.network_rate(now_ns) * elapsed_h)).astype(
+            np.float32
+        )
+
+    def _up_under(self, up_lines: npt.NDArray[np.bool_], elements: Elements) -> npt.NDArray[np.int64]:
+        """Lines that are up under each element, int64 [m]: what it was, and what has changed."""
+        changed = np.flatnonzero(up_lines != self._up) if self._up.size == up_lines.size else None
+        if changed is None or changed.size > up_lines.size // MANY:
+            self._under = elements.sum(up_lines)
+        else:
+            rose = up_lines[changed]
+            for lines, sign in ((changed[rose], 1), (changed[~rose], -1)):
+                count = np.searchsorted(lines, elements.hi) - np.searchsorted(lines, elements.lo)
+                self._under += sign * count
+        self._up = up_lines
+        return self._under
 
     def learn(self, at_ns: npt.NDArray[np.int64], lines: I32, elements: Elements) -> None:
         """Falls that turned out to be their own (`lines` ascending)."""

@@ -246,18 +246,6 @@ def settle(table: LineTable, touched: Sequence[I32], now_ns: int, settings: Evid
     return Moves(lines[fell], lines[rose_now], lines[returned])
 
 
-def grow_stale(table: LineTable, now_ns: int, interval_ns: I64, settings: EvidenceSettings) -> I32:
-    """Lines of which nothing is known any more become UNKNOWN. `interval_ns` int64 per source index."""
-    limit = (interval_ns[table.source] * settings.stale_intervals).astype(np.int64)
-    beat = np.where(np.isnan(table.beat_s), 1200.0, np.maximum(table.beat_s * 3, 30.0))
-    alive_until = table.alive_ns + (beat * NS).astype(np.int64)
-    online = (table.probed_ns == 0) & (table.alive_ns > 0)
-    fresh = (table.probed_ns + limit >= now_ns) | ((alive_until >= now_ns) & (table.alive_ns > 0)) | online
-    stale = np.flatnonzero((table.state != LineState.UNKNOWN) & ~fresh).astype(np.int32)
-    forget(table, stale, now_ns)
-    return stale
-
-
 def forget(table: LineTable, lines: npt.NDArray[np.integer], since_ns: int) -> None:
     """These lines cannot be seen: unknown since then, and whatever was missed meanwhile says nothing."""
     table.state[lines] = LineState.UNKNOWN

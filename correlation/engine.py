@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from correlation import saved
 from correlation.background import Background
-from correlation.belief import Moves, grow_stale, settle
+from correlation.belief import Moves, settle
 from correlation.broker import BrokerGuard
 from correlation.casebook import CaseBook
 from correlation.causes import CauseFinder
 from correlation.evidence import Cause
 from correlation.families import Families
+from correlation.freshness import Freshness
 from correlation.gates import Gates
 from correlation.guards import BlindGuard, ResolverGuard
 from correlation.intake import Intake
@@ -107,6 +108,7 @@ class Engine:
         """Put the parts together around an inventory; what they remember is given or loaded after."""
         settings = self.settings
         self.inventory, self.table, self.background, self.nodes, self.signs = inventory, table, background, nodes, signs
+        self.freshness = Freshness(table, settings.evidence)
         self.memberships = Memberships(inventory, table)
         self.book = CaseBook(inventory, table, settings.life)
         self.maintenance = Maintenance(settings.life.planned_grace_s)
@@ -141,7 +143,7 @@ class Engine:
         heard.refuse("too_many_groups", self.memberships.settle(now))
         if now - self.stale_ns >= interval_s * NS / 2:
             self.stale_ns = now
-            grow_stale(self.table, now, self.sources.intervals_ns(), self.settings.evidence)
+            self.freshness.review(now, self.sources.intervals_ns())
         self._rose(moves)
         self.requester.confirm(heard.missed, self.table, now)
         self.maintenance.begin(self.book, now)

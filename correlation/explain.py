@@ -199,17 +199,21 @@ class Explainer:
         first, second = np.nonzero(np.triu(worth, 1))
         price = self.price + self.settings.group_price + float(np.log(max(groups.weighty, 1)))
         share = self.settings.min_share if evidence.min_share is None else evidence.min_share
+        # However few lines were spared: fewer fallen ones than these cannot pay.
+        fewest = self._least_at(chance.floor, price - (self.settings.keep_nats if evidence.held else 0.0) - 1e-6)
         causes = []
         for place in np.argsort(-both[first, second], kind="stable")[:PAIRS].tolist():
             i, j = int(first[place]), int(second[place])
             a, b = int(good[i]), int(good[j])
             if groups.kinds[a] == groups.kinds[b]:
                 continue
+            inside = np.flatnonzero((held[i] > 0) & (held[j] > 0))
+            if inside.size < fewest:
+                continue
             members = np.intersect1d(groups.lines_of(a), groups.lines_of(b), assume_unique=True).astype(np.int32)
             if members.size > PAIR_MOST * min(groups.size()[a], groups.size()[b]):
                 continue  # one lies within the other: no news
             scope = Scope(ScopeKind.GROUP, BOTH.join(sorted((groups.scope_name(a), groups.scope_name(b)))))
-            inside = np.flatnonzero((held[i] > 0) & (held[j] > 0))
             cause = self._tested(evidence, chance, scope, inside, members, price, share)
             if cause is not None:
                 causes.append(cause)
@@ -275,7 +279,10 @@ class Explainer:
 
     def _least(self, chance: Chance, price: float) -> int:
         """The smallest number of lines that would pay this price if no line of theirs were spared."""
-        p = max(chance.floor, chance.loose / max(chance.total, 1) / 4)
+        return self._least_at(max(chance.floor, chance.loose / max(chance.total, 1) / 4), price)
+
+    def _least_at(self, p: float, price: float) -> int:
+        """The same where a line falls by chance with probability `p`."""
         for i, part in enumerate(LEAST_PARTS):
             fell = LEAST[part]
             brings = self._least_brings.get((p, i))

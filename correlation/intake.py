@@ -71,6 +71,7 @@ class Intake:
     def __init__(self, engine: "Engine") -> None:
         self.engine = engine
         self.alive: dict[int, int] = {}
+        self.told: list[I32] = []
         self.known_ids: set[str] = set()
         self.known_order: deque[str] = deque()
 
@@ -85,6 +86,9 @@ class Intake:
         for event in events:
             self._event(event, now_ns, heard)
         self._live(heard)
+        if self.told:
+            self.engine.freshness.told(np.concatenate(self.told))
+            self.told.clear()
         if missed:
             lines = distinct(np.concatenate(missed))
             table = self.engine.table
@@ -131,6 +135,7 @@ class Intake:
             interval_ns = int(source.interval_s(engine.sources.default_s) * NS)
             sifted = engine.families.sift(part, item.family == 6, interval_ns)
             _, first = apply_probes(engine.table, sifted.rows, source.index, engine.settings.evidence)
+            engine.freshness.probed(sifted.rows.at_ns)
             heard.touched.append(sifted.rows.line)
             if sifted.judged.line.size:
                 heard.parts.append(sifted.judged)
@@ -151,7 +156,7 @@ class Intake:
             return
         last = np.append(line[1:] != line[:-1], True)
         apply_life(engine.table, line[last].astype(np.int32), at[last], engine.settings.evidence)
-        heard.touched.append(line[last].astype(np.int32))
+        self._told(line[last].astype(np.int32), heard)
         heard.values.append(item)
         heard.rows += int(line.size)
 
@@ -241,7 +246,7 @@ class Intake:
             return
         else:
             return
-        heard.touched.append(np.array([line], np.int32))
+        self._told(np.array([line], np.int32), heard)
 
     def _live(self, heard: Heard) -> None:
         """Apply what was heard of single lines."""
@@ -250,6 +255,11 @@ class Intake:
         lines, at = np.array([*self.alive], np.int32), np.array([*self.alive.values()], np.int64)
         self.alive.clear()
         apply_life(self.engine.table, lines, at, self.engine.settings.evidence)
+        self._told(lines, heard)
+
+    def _told(self, lines: I32, heard: Heard) -> None:
+        """Something that is no probe was applied to these."""
+        self.told.append(lines)
         heard.touched.append(lines)
 
     def _level(self, event: Event, line: int, at_ns: int, heard: Heard) -> None:

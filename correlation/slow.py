@@ -82,6 +82,7 @@ class SlowLines:
         self.telemetry = Telemetry(len(table))
         self.seasons = Seasons(len(inventory.elements), settings.timezone)
         self.rhythm: F32 = np.zeros(len(inventory.elements), np.float32)
+        self.half: I32 | None = None  # lines that are slow or half way there, up or not; None: not looked yet
 
     # --- one step -------------------------------------------------------------------------------------------------
 
@@ -100,7 +101,7 @@ class SlowLines:
         changes: list[Change] = []
         self._judge(touched)
         covered = self.segments.covered.copy()
-        changes += self.segments.review(self._slow_lines(), now_ns, self.flags)
+        changes += self.segments.review(self._slow_lines(touched), now_ns, self.flags)
         self._release(covered & ~self.segments.covered)
         self._tell(touched, now_ns, changes, maintenance)
         self._learn_rhythm(now_ns)
@@ -224,11 +225,17 @@ class SlowLines:
         table.slow_sum[lines] = table.loss_sum[lines] = self.steadiness.jitter_sum[lines] = 0
         table.flagged[lines] &= ~np.uint16(SLOW | UNSTABLE | JITTER)
 
-    def _slow_lines(self) -> npt.NDArray[np.bool_]:
-        """Lines that are slow or half way there, bool [n]."""
+    def _slow_lines(self, touched: I32) -> npt.NDArray[np.bool_]:
+        """Lines that are slow or half way there, bool [n]: some of those that were, and of those heard since."""
         table = self.table
-        half = table.slow_sum >= 0.5 * self.settings.decide
-        result: npt.NDArray[np.bool_] = (half | (table.flagged & SLOW > 0)) & table.is_up()
+        if self.half is None:
+            pool = np.arange(len(table), dtype=np.int32)
+        else:
+            pool = distinct_lines([self.half, touched], len(table)) if self.half.size else touched
+        half = table.slow_sum[pool] >= 0.5 * self.settings.decide
+        self.half = pool[half | (table.flagged[pool] & SLOW > 0)]
+        result = np.zeros(len(table), np.bool_)
+        result[self.half] = table.is_up(self.half)
         return result
 
     # --- telling --------------------------------------------------------------------------------------------------
