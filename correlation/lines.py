@@ -92,7 +92,8 @@ class LineTable:
 
     def __init__(self, lines: int, reply_prior: float = 0.99) -> None:
         for name, (kind, fill) in COLUMNS.items():
-            setattr(self, name, np.full(lines, fill, kind))
+            # Zeros take no memory until they are written: second addresses, or signs that nobody sends, never are.
+            setattr(self, name, np.zeros(lines, kind) if fill == 0 else np.full(lines, fill, kind))
         self.reply[:] = reply_prior
         self.flaps = np.zeros((FLAP_BUCKETS, lines), np.uint8)
         self.flap_quarter = 0

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from monitor.records.rounds import I32
 
 MANY = 50  # a table of so many numbers is read in about the time in which one is sorted
+Index = slice | npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
 
 
@@ -35,6 +36,14 @@ def distinct_lines(parts: Sequence[I32], among: int) -> I32:
     for part in parts:
         mark[part.astype(np.intp)] = True
     return np.flatnonzero(mark).astype(np.int32)
+
+
+def as_index(lines: npt.NDArray[np.integer]) -> Index:
+    """What columns are read and written by: neighbouring lines as a slice, so that a round of everybody reads its
+    columns where they lie; others as numpy's own kind of index, converted once and not by every column."""
+    if lines.size and lines[-1] - lines[0] == lines.size - 1 and bool((lines[1:] > lines[:-1]).all()):
+        return slice(int(lines[0]), int(lines[-1]) + 1)
+    return lines.astype(np.intp)
 
 
 def all_distinct(lines: I32, among: int) -> bool:

@@ -18,13 +18,13 @@ from correlation.baselines.regimes import Regimes
 from correlation.baselines.seasons import Seasons
 from correlation.baselines.steadiness import Steadiness
 from correlation.baselines.telemetry import Telemetry
-from correlation.belief import Rows
+from correlation.belief import PIECE, Rows
 from correlation.casebook import CaseBook
 from correlation.intake import Heard
 from correlation.lines import LineTable
 from correlation.planned import Maintenance
 from correlation.segments import Segments
-from correlation.sets import distinct_lines
+from correlation.sets import as_index, distinct_lines
 from correlation.settings import CorrelationSettings, SlowSettings
 from monitor.inventory import Inventory
 from monitor.records import Change, Flag, FlagKind, LineState
@@ -92,14 +92,15 @@ class SlowLines:
         for part in heard.parts:
             for piece in part.pieces():
                 self._round_trips(piece)
-            self.losses.take(part, self.table.flagged[part.line] & UNSTABLE == 0)
+            self.losses.take(part, UNSTABLE)
             self._regimes(part, now_ns)
             seen.append(part.line)
         if not seen:
             return ()
         touched = distinct_lines(seen, len(self.table))
         changes: list[Change] = []
-        self._judge(touched)
+        for low in range(0, touched.size, PIECE):
+            self._judge(touched[low : low + PIECE])
         covered = self.segments.covered.copy()
         changes += self.segments.review(self._slow_lines(touched), now_ns, self.flags)
         self._release(covered & ~self.segments.covered)
@@ -126,9 +127,10 @@ class SlowLines:
     def _round_trips(self, part: Rows) -> None:
         table, settings = self.table, self.settings
         good = np.isfinite(part.rtt_ms) & (part.received > 0)
-        lines, x = part.line[good].astype(np.intp), part.rtt_ms[good]  # an index as numpy wants it, converted once
-        if not lines.size:
+        who, x = part.line[good], part.rtt_ms[good]
+        if not who.size:
             return
+        lines = as_index(who)  # read first, written after: what is read of a slice is no copy
         n = table.samples[lines].astype(np.float32)
         centre = np.where(n > 0, table.baseline_ms[lines], x)
         spread = np.where(n > 0, table.spread_ms[lines], FLOOR_RATIO * x + FLOOR_MS).astype(np.float32)
@@ -140,7 +142,7 @@ class SlowLines:
         before = table.slow_sum[lines]
         total = np.where(judged, np.maximum(before + step, 0), 0)
         began = (before <= 0) & (total > 0)
-        table.slow_since_s[lines[began]] = part.at_ns[good][began] // NS
+        table.slow_since_s[who[began]] = part.at_ns[good][began] // NS
         table.slow_sum[lines] = np.minimum(total, 2 * settings.decide)
         recent = table.recent_ms[lines]
         table.recent_ms[lines] = np.where(np.isnan(recent), x, recent + np.float32(0.3) * (x - recent))
@@ -181,37 +183,37 @@ class SlowLines:
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
-    def _judge(self, lines: I32) -> None:
-        touched = lines.astype(np.intp)
+    def _judge(self, touched: I32) -> None:
         table, settings, steady = self.table, self.settings, self.steadiness
-        flagged = table.flagged[touched]
-        alive = table.is_up(touched)
-        slow = alive & (table.slow_sum[touched] >= settings.decide)
-        slow_well = (flagged & SLOW > 0) & (table.well[touched] >= settings.recover_samples)
+        where = as_index(touched)
+        flagged = table.flagged[where]
+        alive = table.is_up(where)
+        slow = alive & (table.slow_sum[where] >= settings.decide)
+        slow_well = (flagged & SLOW > 0) & (table.well[where] >= settings.recover_samples)
         table.well[touched[slow & (flagged & SLOW == 0)]] = 0
         table.slow_sum[touched[slow_well]] = 0
-        flaps = table.flaps_24h(touched)
-        jitter = steady.jitter_sum[touched]
+        flaps = table.flaps_24h(where)
+        jitter = steady.jitter_sum[where]
         for bit, begins, ends in (
             (SLOW, slow, slow_well),
             (
                 UNSTABLE,
-                alive & (table.loss_sum[touched] >= settings.unstable_decide),
-                self.losses.well(touched),
+                alive & (table.loss_sum[where] >= settings.unstable_decide),
+                self.losses.well(where),
             ),
             (JITTER, alive & (jitter >= JITTER_DECIDE), jitter <= 0),
             (FLAPS, alive & (flaps >= settings.unstable_flaps), flaps < settings.unstable_flaps // 2),
             (
                 DEGRADING,
-                self.telemetry.signs[touched] & tele.FALLING > 0,
-                self.telemetry.signs[touched] & tele.FALLING == 0,
+                self.telemetry.signs[where] & tele.FALLING > 0,
+                self.telemetry.signs[where] & tele.FALLING == 0,
             ),
         ):
             flagged = np.where(begins, flagged | bit, np.where(ends, flagged & ~np.uint16(bit), flagged))
-        table.loss_sum[touched[(table.flagged[touched] & UNSTABLE > 0) & (flagged & UNSTABLE == 0)]] = 0
-        table.flagged[touched] = flagged.astype(np.uint16)
+        table.loss_sum[touched[(table.flagged[where] & UNSTABLE > 0) & (flagged & UNSTABLE == 0)]] = 0
+        table.flagged[where] = flagged.astype(np.uint16)
         ill = flagged & (SLOW | UNSTABLE | JITTER | LONE) > 0
-        up = table.is_up(touched)
+        up = table.is_up(where)
         table.state[touched[up & ill]] = LineState.DEGRADED
         table.known[touched[up & ill]] = LineState.DEGRADED
         table.state[touched[up & ~ill]] = LineState.UP
@@ -240,15 +242,15 @@ class SlowLines:
 
     # --- telling --------------------------------------------------------------------------------------------------
 
-    def _tell(self, lines: I32, now_ns: int, changes: list[Change], maintenance: Maintenance) -> None:
+    def _tell(self, touched: I32, now_ns: int, changes: list[Change], maintenance: Maintenance) -> None:
         table = self.table
-        touched = lines.astype(np.intp)
+        where = as_index(touched)
         spared: npt.NDArray[np.bool_] | None = None
         for way in KINDS:
-            flagged = table.flagged[touched]
+            flagged = table.flagged[where]
             is_ill = flagged & way.bits > 0
             if way.kind is FlagKind.UNSTABLE:
-                is_ill |= self.telemetry.signs[touched] & tele.UNSTEADY > 0
+                is_ill |= self.telemetry.signs[where] & tele.UNSTEADY > 0
             told = flagged & way.told > 0
             for line in touched[told & ~is_ill].tolist():
                 table.flagged[line] &= ~np.uint16(way.told)

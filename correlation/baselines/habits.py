@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correlation.baselines.steadiness import Steadiness
-from monitor.records.rounds import F32
+from monitor.records.rounds import F32, I32
 
 F64 = npt.NDArray[np.float64]
 RATES: F64 = np.geomspace(0.001, 0.128, 8)
@@ -30,7 +30,7 @@ class Habits:
         self.weights = AT_FIRST / AT_FIRST.sum()
         self.learned_ns = 0
 
-    def take(self, lines: npt.NDArray[np.integer], lost: F32, rows: F32) -> F32:
+    def take(self, lines: I32, lost: F32, rows: F32) -> F32:
         """Add `lost` of `rows` to these lines; returns what each usually loses now."""
         steady = self.steadiness
         k, n = steady.habit_lost[lines] + lost, steady.habit_rows[lines] + rows

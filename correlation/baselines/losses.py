@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from correlation.baselines.habits import Habits
 from correlation.baselines.steadiness import Steadiness
-from correlation.belief import Rows
+from correlation.belief import PIECE, Rows
 from correlation.lines import LineTable
+from correlation.sets import Index, as_index
 from correlation.settings import SlowSettings
-from monitor.records.rounds import F32
+from monitor.records.rounds import F32, I32
 
 B = npt.NDArray[np.bool_]
-Lines = npt.NDArray[np.integer]
 NS = 1_000_000_000
 LOST_MAX = 2  # rows of a streak that may be loss
 DOWN_ROWS = 6  # a streak so long was no loss
@@ -45,37 +45,50 @@ class Losses:
         self.habits = Habits(steadiness)
         self.network = self.now = PRIOR
 
-    def take(self, part: Rows, learns: B) -> None:
-        """One row of each line of `part`; `learns` bool [m]: where the usual loss may follow."""
-        table, steady, decide = self.table, self.steadiness, self.settings.unstable_decide
-        lines, dead = part.line.astype(np.intp), part.received == 0
-        run, free = steady.run[lines], table.slot[lines] < 0
-        counts = free & (~dead | (run < LOST_MAX))
+    def take(self, part: Rows, unstable: int) -> None:
+        """One row of each line of `part`; `unstable`: the bit of `flagged` with which the usual loss must not
+        follow. What everybody loses is taken from all rows; then each line is judged by itself, in pieces that stay in
+        the processor's cache."""
+        where, dead = as_index(part.line), part.received == 0
+        counts = (self.table.slot[where] < 0) & (~dead | (self.steadiness.run[where] < LOST_MAX))
         lost = (part.sent - part.received).astype(np.float32)
         lost = np.where(dead, np.minimum(lost, 2), lost)
+        more = self._more_than_usual(lost, part.received.astype(np.float32), counts)
+        for low in range(0, part.line.size, PIECE):
+            span = slice(low, low + PIECE)
+            piece = Rows(part.line[span], part.at_ns[span], part.sent[span], part.received[span], part.rtt_ms[span])
+            self._take(piece, lost[span], more, unstable)
+
+    def _take(self, part: Rows, lost: F32, more: float, unstable: int) -> None:
+        table, steady, decide = self.table, self.steadiness, self.settings.unstable_decide
+        who, dead = part.line, part.received == 0
+        lines = as_index(who)  # read first, written after: what is read of a slice is no copy
+        learns = table.flagged[lines] & unstable == 0
+        run, free = steady.run[lines], table.slot[lines] < 0
+        counts = free & (~dead | (run < LOST_MAX))
         got = part.received.astype(np.float32)
         ratio = lost / np.maximum(lost + got, 1)
         usual = table.usual_loss[lines]
-        base = np.clip(usual + self._more_than_usual(lost, got, counts), LEAST, MOST).astype(np.float32)
+        base = np.clip(usual + more, LEAST, MOST).astype(np.float32)
         p = np.maximum(self.settings.unstable_loss, TIMES * base)
         sure = steady.habit_rows[lines] / (steady.habit_rows[lines] + YOUNG_ROWS)
         step = sure * lost * np.log(p / base) + got * np.log((1 - p) / (1 - base))
         before = table.loss_sum[lines]
         total = np.clip(before + step, 0, CAP * decide).astype(np.float32)
         began = counts & (before <= 0) & (total > 0)
-        table.loss_since_s[lines[began]] = part.at_ns[began] // NS
+        table.loss_since_s[who[began]] = part.at_ns[began] // NS
         first = dead & (run == 0)
-        steady.before_loss[lines[first]] = before[first]
+        steady.before_loss[who[first]] = before[first]
         total = np.where(counts, total, np.where(free, before, 0))
         total = np.where(dead & free & (run == DOWN_ROWS - 1), steady.before_loss[lines], total)
         table.loss_sum[lines] = total
         steady.run[lines] = np.where(dead, np.minimum(run, 254) + 1, 0).astype(np.uint8)
-        self._learn(lines, np.where(counts, ratio, 0).astype(np.float32), counts, learns, total, sure)
+        self._learn(lines, who, np.where(counts, ratio, 0).astype(np.float32), counts, learns, total, sure)
         known = table.loss[lines]
         fresh = np.where(np.isnan(known), ratio, known + QUICK * (ratio - known))
         table.loss[lines] = np.where(counts, fresh, known)
 
-    def _learn(self, lines: Lines, ratio: F32, counts: B, learns: B, total: F32, sure: F32) -> None:
+    def _learn(self, lines: Index, who: I32, ratio: F32, counts: B, learns: B, total: F32, sure: F32) -> None:
         """Row by row into the block, and a full block into what the line usually loses. While it is in doubt that
         waits: when the doubt goes those losses were usual ones, when a flag comes of it they were none."""
         steady = self.steadiness
@@ -87,7 +100,7 @@ class Losses:
         steady.block_rows[lines] = np.where(anew, 0, rows)
         steady.block_loss[lines] = np.where(anew, 0, lost)
         if full.any():
-            who = lines[full]
+            who = who[full]
             self.table.usual_loss[who] = self.habits.take(who, lost[full], rows[full].astype(np.float32))
 
     def _more_than_usual(self, lost: F32, got: F32, counts: B) -> float:
@@ -100,7 +113,7 @@ class Losses:
             self.network += share * (min(gone / all_of, MOST) - self.network)
         return max(0.0, self.now - self.network)
 
-    def well(self, lines: Lines) -> B:
+    def well(self, lines: Index) -> B:
         """Which of these lose no more than usual again."""
         quiet = self.table.loss_sum[lines] <= WELL_SUM * self.settings.unstable_decide
         result: B = quiet & (self.table.loss[lines] < WELL_LOSS)

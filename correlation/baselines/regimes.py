@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correlation.baselines.likelihood import MEMORY, WINDOW, Found, Rule, change
+from correlation.sets import as_index
 from monitor.records.rounds import F32, I32, I64, U8, U16
 
 COLUMNS: dict[str, tuple[type[np.generic], float]] = {
@@ -76,13 +77,6 @@ class Shifts:
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def _place(lines: Index) -> Place:
-    """Neighbouring lines as a slice: a round of everybody then reads its columns where they lie."""
-    if lines.size and lines[-1] - lines[0] == lines.size - 1 and bool(np.all(np.diff(lines) == 1)):
-        return slice(int(lines[0]), int(lines[-1]) + 1)
-    return lines
-
-
 class Regimes:
     """Columns of n lines, `recent` float32 [n, 16] (a ring), `memory` float32 [n, 24]."""
 
@@ -102,7 +96,7 @@ class Regimes:
     def __init__(self, lines: int, rule: Rule | None = None) -> None:
         self.rule = rule or Rule()
         for name, (kind, fill) in COLUMNS.items():
-            setattr(self, name, np.full(lines, fill, kind))
+            setattr(self, name, np.zeros(lines, kind) if fill == 0 else np.full(lines, fill, kind))
         self.recent: F32 = np.full((lines, WINDOW), np.nan, np.float32)
         self.memory: F32 = np.full((lines, MEMORY), np.nan, np.float32)
 
@@ -138,7 +132,7 @@ class Regimes:
         with np.errstate(invalid="ignore"):
             good = (rtt_ms > 0) & (rtt_ms < ABSURD_MS)
         x = np.where(good, rtt_ms, np.float32(np.nan))
-        at = _place(lines)
+        at = as_index(lines)
         self._store(lines, at, x)
         watched = self._screen(lines, at, x, good)
         self._silence(lines, at, good, found)

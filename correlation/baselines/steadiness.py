@@ -5,8 +5,8 @@ as for slowness; nothing is learned meanwhile. Streaks of losses are counted for
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from correlation.sets import Index
 from monitor.records.rounds import F32, I32, U8
 
 COLUMNS: dict[str, tuple[type[np.generic], float]] = {
@@ -45,7 +45,7 @@ class Steadiness:
         for name, (kind, _) in COLUMNS.items():
             setattr(self, name, np.zeros(lines, kind))
 
-    def replies(self, lines: npt.NDArray[np.integer], rtt_ms: F32, limit: float) -> None:
+    def replies(self, lines: Index, rtt_ms: F32, limit: float) -> None:
         """One reply of each line. `limit`: where the sum of evidence decides."""
         last = self.last_ms[lines]
         known = last > 0
