@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correlation.lines import LineTable
-from correlation.sets import all_distinct, distinct_lines
+from correlation.sets import Index, all_distinct, as_index, distinct_lines
 from correlation.settings import EvidenceSettings
 from monitor.records import LineState, ProbeRound
 from monitor.records.rounds import F32, I32, I64, U16
@@ -104,27 +104,29 @@ def apply_probes(table: LineTable, rows: Rows, source: int, settings: EvidenceSe
 
 
 def _apply(table: LineTable, rows: Rows, source: int, settings: EvidenceSettings) -> tuple[I32, I32]:
-    lines = rows.line.astype(np.intp)  # numpy's own kind of index: converted once, not by every column
+    lines = as_index(rows.line)
     late = (rows.at_ns <= table.probed_ns[lines]) & (table.source[lines] == source)
     replied = rows.received > 0
     hit = replied & (rows.at_ns > table.replied_ns[lines])
     miss = ~replied & ~late
-    answered, at = lines[hit], rows.at_ns[hit]
     learn = np.float32(settings.reply_learning)
-    if answered.size:
-        _learn_reply(table, answered, rows.sent[hit], rows.received[hit], learn, settings)
+    if hit.any():
+        whole = bool(hit.all())
+        answered, mine = (lines, slice(None)) if whole else (rows.line[hit].astype(np.intp), hit)
+        at = rows.at_ns[mine]
+        _learn_reply(table, answered, rows.sent[mine], rows.received[mine], learn, settings)
         belief = table.belief[answered] + np.float32(settings.reply)
         table.belief[answered] = np.maximum(belief, np.float32(-settings.clip_up))
         table.replied_ns[answered] = at
         table.probed_ns[answered] = np.maximum(table.probed_ns[answered], at)
-        table.rtt_ms[answered] = rows.rtt_ms[hit]
+        table.rtt_ms[answered] = rows.rtt_ms[mine]
         table.miss_ns[answered] = 0
         table.misses[answered] = 0
         table.asked[answered] = False
         table.source[answered] = source
     if not miss.any():
         return rows.line[hit], NO_LINES
-    gone, at = lines[miss], rows.at_ns[miss]
+    gone, at = rows.line[miss].astype(np.intp), rows.at_ns[miss]
     first = table.miss_ns[gone] == 0
     sent = rows.sent[miss].astype(np.float32)
     rate = np.clip(table.reply[gone], settings.reply_min, settings.reply_max)
@@ -139,7 +141,7 @@ def _apply(table: LineTable, rows: Rows, source: int, settings: EvidenceSettings
 
 def _learn_reply(
     table: LineTable,
-    lines: npt.NDArray[np.intp],
+    lines: Index,
     sent: U16,
     received: U16,
     learn: np.float32,

@@ -189,10 +189,9 @@ class Explainer:
         """What two groups of different kinds have in common, where that holds half of what fell in either of them: a
         firmware on one BNG. `fell`: where the fallen lines of each group stand in the evidence."""
         groups, step = self.inventory.groups, max(1, evidence.lines.size // PAIR_LINES)
-        held = np.zeros((good.size, evidence.lines.size), np.float32)
-        for row, inside in zip(held, fell, strict=True):
-            row[inside] = 1.0
-        some = held[:, ::step]
+        some = np.zeros((good.size, -(-evidence.lines.size // step)), np.float32)
+        for row, inside in zip(some, fell, strict=True):
+            row[inside[inside % step == 0] // step] = 1.0
         both = some @ some.T
         own = np.diagonal(both)
         worth = (both >= PAIR_SHARE * np.maximum(own[:, None], own[None, :])) & (both > 0)
@@ -207,7 +206,7 @@ class Explainer:
             a, b = int(good[i]), int(good[j])
             if groups.kinds[a] == groups.kinds[b]:
                 continue
-            inside = np.flatnonzero((held[i] > 0) & (held[j] > 0))
+            inside = fell[i][contained(fell[i], fell[j])]
             if inside.size < fewest:
                 continue
             members = np.intersect1d(groups.lines_of(a), groups.lines_of(b), assume_unique=True).astype(np.int32)
