@@ -53,7 +53,8 @@ def supported_protocol() -> Request:
 
 
 def supported_dm(paths: Iterable[str]) -> Request:
-    return Request(get_supported_dm=GetSupportedDM(list(paths), False, True, True, True))
+    """Which objects there are; not what is in them, which of a large model is too long an answer."""
+    return Request(get_supported_dm=GetSupportedDM(list(paths)))
 
 
 def _settings(values: Settings, *, required: bool) -> list[ParamSetting]:
