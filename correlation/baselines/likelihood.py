@@ -35,6 +35,7 @@ class Rule:
     least_ratio: float = 0.002  # of the centre
     spreads: float = 3.0  # of the smaller mean absolute deviation of the two regimes
     rank: float = 0.9  # 2 |P(new > old) - 1/2|
+    spike: float = 1.5  # gaps from its own centre: such a sample is a spike, and has no say in the rank order
     step_spreads: float = 4.5  # the same from the rows just before
     wider: float = 3.0  # or: so many times the spread, from `wider_rows` replies on
     wider_rows: int = 6
@@ -197,7 +198,12 @@ def _large(old: F32, new: F32, c1: F32, s1: F32, width: F32, floor: F32, rule: R
     large &= gap >= rule.spreads * np.minimum(s0, np.maximum(s1, floor))
     asked = np.flatnonzero(large)
     if asked.size:
-        apart = rank_effect(old[asked], new[asked]) >= rule.rank
+        far = rule.spike * gap[asked]
+        before, after = _near(old[asked], c0[asked], far), _near(new[asked], c1[asked], far)
+        few = np.sum(~np.isnan(before), axis=1) < rule.least_before
+        few |= np.sum(~np.isnan(after), axis=1) < rule.least_rows
+        before[few], after[few] = old[asked][few], new[asked][few]
+        apart = rank_effect(before, after) >= rule.rank
         least = (rule.step_spreads * np.minimum(s0, np.maximum(s1, floor)))[asked]
         large[asked] = apart & _abrupt(old[asked, MEMORY:], new[asked], c1[asked], least)
     large |= (s1 >= rule.wider * s0) & (np.sum(~np.isnan(new), axis=1) >= rule.wider_rows)
@@ -246,6 +252,12 @@ def short_spread(values: F32, middle: F32, usual: F32) -> F32:
     low = np.take_along_axis(steps, (count // 4)[:, None], 1)[:, 0] / QUARTILE
     prior = np.where(np.isnan(usual), 0.1 + 0.01 * middle, usual)
     result: F32 = ((count * np.nan_to_num(low) + 4 * prior) / (count + 4)).astype(np.float32)
+    return result
+
+
+def _near(values: F32, centre: F32, far: F32) -> F32:
+    """A copy in which what lies farther from the centre is NaN."""
+    result: F32 = np.where(np.abs(values - centre[:, None]) <= far[:, None], values, np.float32(np.nan))
     return result
 
 
