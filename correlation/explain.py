@@ -189,10 +189,12 @@ class Explainer:
         """What two groups of different kinds have in common, where that holds half of what fell in either of them: a
         firmware on one BNG. `fell`: where the fallen lines of each group stand in the evidence."""
         groups, step = self.inventory.groups, max(1, evidence.lines.size // PAIR_LINES)
-        some = np.zeros((good.size, -(-evidence.lines.size // step)), np.float32)
+        some = np.zeros((good.size, -(-evidence.lines.size // step)), np.bool_)
         for row, inside in zip(some, fell, strict=True):
-            row[inside[inside % step == 0] // step] = 1.0
-        both = some @ some.T
+            row[inside[inside % step == 0] // step] = True
+        # Counted in bits: a product of matrices is quick, but its threads wait for each other on a busy machine.
+        bits = np.packbits(some, axis=1)
+        both = np.stack([np.bitwise_count(bits & mine).sum(axis=1, dtype=np.int64) for mine in bits])
         own = np.diagonal(both)
         worth = (both >= PAIR_SHARE * np.maximum(own[:, None], own[None, :])) & (both > 0)
         first, second = np.nonzero(np.triu(worth, 1))
