@@ -37,6 +37,7 @@ AREAS_EVERY_NS = 300 * NS
 AREA_WINDOW_S = 7200.0  # a power cut does not take longer than that to be noticed
 FLAPPER = 3  # a line that falls more often a day teaches nothing about the others
 SETTLED_SHARE = 0.8
+NESTED_SHARE = 0.6  # of its lines: some that are filed under it hang elsewhere and are back
 
 
 class CauseFinder:
@@ -258,7 +259,7 @@ class CauseFinder:
         return [
             c
             for c in causes
-            if c.gain >= settings.open_nats and c.scope != case.state.scope and c.share >= settings.whole_share
+            if c.gain >= settings.open_nats and c.scope != case.state.scope and c.share >= NESTED_SHARE
         ]
 
     def learn(self, now_ns: int, book: CaseBook) -> None:
