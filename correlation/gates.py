@@ -10,6 +10,7 @@ import numpy.typing as npt
 from correlation.cases import Case, members
 from correlation.lines import LineTable
 from correlation.memberships import Memberships
+from correlation.sets import distinct
 from correlation.settings import CorrelationSettings
 from correlation.sources import Sources
 from correlation.witnesses import Witnesses
@@ -108,7 +109,20 @@ class Gates:
             around = np.unique(self.inventory.leaf[case.lines]).tolist()
         inside = np.zeros(len(self.table), np.bool_)
         inside[members(self.inventory, state.scope)] = True
-        return "scope_unsettled" if any(self._asked_and_missing(e, inside, state.started_ns) for e in around) else ""
+        if any(self._asked_and_missing(e, inside, state.started_ns) for e in around):
+            return "scope_unsettled"
+        # Lines filed elsewhere fell too: wrong records, unless the ports they are filed under fall as well.
+        beside = distinct(self.inventory.leaf[case.lines[~inside[case.lines]]])
+        return "scope_unsettled" if any(not self._mostly_asked(e, state.started_ns) for e in beside.tolist()) else ""
+
+    def _mostly_asked(self, element: int, since_ns: int) -> bool:
+        """Is of most lines under an element known how they are since then?"""
+        table = self.table
+        span = slice(int(self.inventory.elements.lo[element]), int(self.inventory.elements.hi[element]))
+        known = table.probed_ns[span] > 0
+        fell = (table.state[span] == LineState.DOWN) & (table.down_ns[span] >= since_ns)
+        told = known & (fell | (table.probed_ns[span] >= since_ns))
+        return int(np.count_nonzero(told)) >= ASKED_SHARE * int(np.count_nonzero(known))
 
     def _asked_and_missing(self, element: int, inside: npt.NDArray[np.bool_], since_ns: int) -> bool:
         """Of the lines under an element and not `inside`: do many of those asked since miss, and are many not asked?"""
