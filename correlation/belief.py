@@ -120,6 +120,8 @@ def _apply(table: LineTable, rows: Rows, source: int, settings: EvidenceSettings
         table.replied_ns[answered] = at
         table.probed_ns[answered] = np.maximum(table.probed_ns[answered], at)
         table.rtt_ms[answered] = rows.rtt_ms[mine]
+        back = rows.line[mine][np.flatnonzero(table.misses[answered])]
+        table.blip_s[back] = table.miss_ns[back] // NS
         table.miss_ns[answered] = 0
         table.misses[answered] = 0
         table.asked[answered] = False

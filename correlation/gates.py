@@ -28,6 +28,8 @@ STILL_DOWN = 0.7
 FIRST_BACK = 0.6  # of the time a retrain takes at most: by then the first of several modems is back
 SOME_LINES = 8
 BACK_SHARE = 0.2
+MOMENT_NS = 60 * NS
+PASSING_NS = 180 * NS
 
 
 class Gates:
@@ -64,6 +66,7 @@ class Gates:
             or self.scope(case, now_ns)
             or self.surroundings(case, now_ns)
             or self.witnesses(case, now_ns)
+            or self.passing(case, now_ns)
             or self.retrain(case, now_ns)
             or self.campaign(case, now_ns)
         )
@@ -149,6 +152,20 @@ class Gates:
         long = dead & (self.table.down_ns[case.lines] <= now_ns - int(settings.reboot_s * NS))
         enough = max(2 * settings.min_lines, 0.1 * np.count_nonzero(dead))
         return "reboot" if np.count_nonzero(long) < enough or back > BACK_SHARE * fell else ""
+
+    def passing(self, case: Case, now_ns: int) -> str:
+        """As many lines under a part-failed scope missed in the same moment and answer again: something passed by, as
+        when a BNG hands its sessions over. Who is still down is told once it would be over."""
+        state, table, causes = case.state, self.table, self.settings.causes
+        if state.window_s > causes.windows_s[0] or state.counted >= causes.whole_share * state.observable:
+            return ""  # in a longer window a probe of many a line has been lost by itself
+        under = members(self.inventory, state.scope)
+        since_s = max((state.started_ns - MOMENT_NS) // NS, 1)
+        back = int(np.count_nonzero(table.is_up(under) & (table.blip_s[under] >= since_s)))
+        dead = case.lines[table.state[case.lines] == LineState.DOWN]
+        if back < dead.size:
+            return ""
+        return "passing" if now_ns - int(table.down_ns[dead].max(initial=0)) < PASSING_NS else ""
 
     def retrain(self, case: Case, now_ns: int) -> str:
         """A part of an element's lines may be modems that train anew; the first of them would be back before long."""

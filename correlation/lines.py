@@ -24,6 +24,7 @@ COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "alive_ns": (np.int64, 0),  # last sign of life that is no ping
     "beat_s": (np.float32, np.nan),  # learned interval between such signs
     "misses": (np.uint8, 0),  # rows missed in the present streak
+    "blip_s": (np.uint32, 0),  # when the last streak began that a reply has ended
     "source": (np.uint8, 0),
     "rtt_ms": (np.float32, np.nan),
     "loss": (np.float32, np.nan),
@@ -67,6 +68,7 @@ class LineTable:
     alive_ns: I64
     beat_s: F32
     misses: U8
+    blip_s: npt.NDArray[np.uint32]
     source: U8
     rtt_ms: F32
     loss: F32

@@ -171,6 +171,26 @@ def test_a_form_that_recovers_never_opens(tmp_path: Path) -> None:
     assert net.ever() == {}
 
 
+def test_what_passes_by_opens_nothing(tmp_path: Path) -> None:
+    """A BNG hands its sessions over: most lines of an exchange miss one probe, a few miss two, all are back within two
+    minutes. Nothing is opened. Were the few still down after three minutes, they would be."""
+    for stays in (False, True):
+        folder = tmp_path / str(stays)
+        folder.mkdir()
+        net = Net(inventory(folder, rows()), 60.0, answer=False)
+        net.run(8 * 60)
+        span = net.under("north/ex-1/olt-1")
+        few = np.arange(span.start, span.stop, 4)
+        net.down[span] = True
+        net.run(60)
+        net.down[span] = False
+        net.down[few] = True
+        net.run(60 if not stays else 360)
+        net.mend("north")
+        net.run(240)
+        assert bool(net.ever()) is stays
+
+
 def test_an_outage_leaves_no_slow_segment(tmp_path: Path) -> None:
     """A few lines of an OLT are slow; when the OLT fails, they are not called a slow segment."""
     net = Net(inventory(tmp_path, rows()), 10.0)
