@@ -186,8 +186,12 @@ class Explainer:
     def _pairs(
         self, evidence: Evidence, chance: Chance, good: npt.NDArray[np.integer], fell: list[npt.NDArray[np.integer]]
     ) -> list[Cause]:
-        """What two groups of different kinds have in common, where that holds half of what fell in either of them: a
-        firmware on one BNG. `fell`: where the fallen lines of each group stand in the evidence."""
+        """What a model or firmware and another group have in common, where that holds half of what fell in either of
+        them: a firmware on one BNG. Two groups of the network alone (a feeder's lines of one DHCP server) are no cause,
+        they only outline a place. `fell`: where the fallen lines of each group stand in the evidence."""
+        device = np.array([self.inventory.groups.kinds[g] in self.settings.campaign_kinds for g in good.tolist()])
+        if not device.any():
+            return []
         groups, step = self.inventory.groups, max(1, evidence.lines.size // PAIR_LINES)
         some = np.zeros((good.size, -(-evidence.lines.size // step)), np.bool_)
         for row, inside in zip(some, fell, strict=True):
@@ -197,6 +201,7 @@ class Explainer:
         both = np.stack([np.bitwise_count(bits & mine).sum(axis=1, dtype=np.int64) for mine in bits])
         own = np.diagonal(both)
         worth = (both >= PAIR_SHARE * np.maximum(own[:, None], own[None, :])) & (both > 0)
+        worth &= device[:, None] | device[None, :]
         first, second = np.nonzero(np.triu(worth, 1))
         price = self.price + self.settings.group_price + float(np.log(max(groups.weighty, 1)))
         share = self.settings.min_share if evidence.min_share is None else evidence.min_share
