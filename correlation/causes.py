@@ -63,7 +63,6 @@ class CauseFinder:
         self.weighed: set[int] = set()  # slots of cases whose lines the last search could give to anybody
         self.square: I32 | None = None
         self.recent = NO_LINES
-        self.now_ns = 0
         self.fast_ns = 0
         self.slow_ns = 0
         self.unlearned: list[tuple[int, I32, I64]] = []  # when, lines, when each fell
@@ -76,7 +75,6 @@ class CauseFinder:
 
     def find(self, fell: I32, had_rows: bool, now_ns: int, book: CaseBook) -> list[Cause] | None:
         """Causes now, or None when nothing was due. `fell`: lines newly down that belong to nothing yet."""
-        self.now_ns = now_ns
         table, windows = self.table, self.settings.causes.windows_s
         slow_due = now_ns - self.slow_ns >= self.settings.causes.slow_every_s * NS
         again = had_rows and now_ns - self.fast_ns >= AGAIN_NS
@@ -86,7 +84,7 @@ class CauseFinder:
             oldest = now_ns - int(max(windows) * NS)
             keep = (table.known[self.recent] == LineState.DOWN) & (table.down_ns[self.recent] >= oldest)
             self.recent = self.recent[keep]
-        young = [c for c in book.living(IncidentKind.OUTAGE) if self._young(c, book)]
+        young = [c for c in book.living(IncidentKind.OUTAGE) if self._young(c, book, now_ns)]
         if not (fell.size or slow_due or any(self._fresh(c, now_ns) for c in young)):
             return None
         self.fast_ns = now_ns
@@ -95,34 +93,36 @@ class CauseFinder:
         self._work(book, now_ns)
         return self._search(windows if slow_due else windows[:1], young, now_ns)
 
-    def _young(self, case: Case, book: CaseBook) -> bool:
+    def _young(self, case: Case, book: CaseBook, now_ns: int) -> bool:
         """May its scope still change? Forming ones always, open ones while nearly all is down."""
         if case.state.status is IncidentStatus.SUSPECTED:
             return True
         if case.state.status is not IncidentStatus.OPEN or case.state.nested:
             return False
-        return len(book.still_down(case)) >= SETTLED_SHARE * len(case.lines) or self._again(case)
+        return len(book.still_down(case)) >= SETTLED_SHARE * len(case.lines) or self._again(case, now_ns)
 
-    def _again(self, case: Case) -> bool:
+    def _again(self, case: Case, now_ns: int) -> bool:
         """Was it reopened a moment ago?"""
-        return self.now_ns - case.state.again_ns <= FRESH_INTERVALS * self.interval_ns
+        return now_ns - case.state.again_ns <= FRESH_INTERVALS * self.interval_ns
 
     def _fresh(self, case: Case, now_ns: int) -> bool:
         """May what the next probes say change its scope, though nothing else falls?"""
         if case.state.status is IncidentStatus.SUSPECTED:
             return True
-        return now_ns - case.state.detected_ns <= FRESH_INTERVALS * self.interval_ns or self._again(case)
+        return now_ns - case.state.detected_ns <= FRESH_INTERVALS * self.interval_ns or self._again(case, now_ns)
 
     def _work(self, book: CaseBook, now_ns: int) -> None:
         """Lines filed elsewhere that fell with those of announced work are the work's, no outage beside it."""
-        table = self.table
+        table, planned = self.table, list(book.living(IncidentKind.PLANNED))
+        if not planned:
+            return
         began = now_ns - int(self.settings.causes.windows_s[0] * NS)
-        for case in book.living(IncidentKind.PLANNED):
+        seen = np.where(table.is_up(), table.seen_ns(), 0)
+        for case in planned:
             dead = book.still_down(case)
             dead = dead[table.down_ns[dead] >= began]
             free = self.recent[(table.slot[self.recent] == FREE) & (table.state[self.recent] == LineState.DOWN)]
             lines = np.union1d(dead, free[table.down_ns[free] >= began]).astype(np.int32)
-            seen = np.where(table.is_up(), table.seen_ns(), 0)
             strays = strays_of_work(case.state.scope, dead, Falls(lines, table.down_ns[lines], seen, self.inventory))
             if strays.size:
                 book.take(case, strays)
